@@ -1,0 +1,105 @@
+"""How good are pseudo-sharp targets before any training?
+
+For a paired data set, every strategy is given references matched (a) on the blurry frame and (b) on
+the sharp truth, and its target is compared with the truth inside its own mask.
+
+    python bench/target_quality.py DATA --delta 1 5 10 --every 4
+"""
+
+import argparse
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+
+from bluref.frames.layouts import find_clips
+from bluref.frames.references import ReferenceRule, Sample, choose_references
+from bluref.frames.split import split_clips
+from bluref.frames.store import FrameStore
+from bluref.match.dis import DISMatcher
+from bluref.pseudo.bank import _Encoded
+from bluref.pseudo.compact import compact
+from bluref.pseudo.strategy import STRATEGIES
+from bluref.pseudo.target import PseudoSharp
+from bluref.pseudo.targets import target_in_box, whole_frame
+
+
+def psnr_db(squared_error: float) -> float:
+    return -10 * torch.tensor(squared_error).log10().item()
+
+
+class Tally:
+    """Per row: mean over frames of the PSNR inside the mask, of the input there, and coverage."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
+
+    def add(self, row: tuple[str, str], target: PseudoSharp, blurry, truth) -> None:
+        mask = target.mask
+        if not mask.any():
+            return
+        chosen = mask.expand_as(truth)
+        errors = [((image - truth)[chosen] ** 2).mean().item() for image in (target.image, blurry)]
+        self.rows[row].append((psnr_db(errors[0]), psnr_db(errors[1]), mask.float().mean().item()))
+
+    def print(self, delta: int) -> None:
+        for (shown, method), values in self.rows.items():
+            target, identity, coverage = torch.tensor(values).mean(dim=0).tolist()
+            print(
+                f"| {delta} | {shown} | {method} | {target:.2f} | {identity:.2f} | {coverage:.3f} |",
+                flush=True,
+            )
+
+
+def whole(image: torch.Tensor) -> PseudoSharp:
+    ones = torch.ones_like(image[:, :1])
+    return PseudoSharp(image, ones, ones)
+
+
+def measure(sample: Sample, store: FrameStore, matcher: DISMatcher, tally: Tally) -> None:
+    blurry, truth = store.image(sample.blurry), store.image(sample.truth)
+    references = [_Encoded(i, matcher.encode(i)) for i in map(store.image, sample.references)]
+    tally.add(("-", "identity"), whole(blurry), blurry, truth)
+    best = min(references, key=lambda r: (r.image - truth).square().mean().item())
+    tally.add(("-", "copy of the best neighbour"), whole(best.image), blurry, truth)
+    for shown, seen in (("blurry", blurry), ("truth", truth)):
+        for strategy in STRATEGIES.values():
+            matches = compact(strategy.match(matcher, seen, references, strategy.threshold))
+            target = target_in_box(
+                matches,
+                sample.references,
+                whole_frame(store.size(sample.blurry)),
+                store=store,
+                strategy=strategy,
+                threshold=strategy.threshold,
+            )
+            tally.add((shown, strategy.name), target, blurry, truth)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--delta", type=int, nargs="+", default=[1, 5, 10])
+    parser.add_argument("--refs", type=int, default=6)
+    parser.add_argument("--every", type=int, default=4, help="take every n-th blurry frame")
+    parser.add_argument("--preset", default="medium")
+    options = parser.parse_args()
+    print("| delta | matcher sees | method | target dB | input dB in the same mask | coverage |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        store = FrameStore(Path(folder))
+        footage = split_clips(find_clips(options.data), "alternating", lambda frame: 0.0)
+        for delta in options.delta:
+            rule = ReferenceRule(delta=delta, refs=options.refs)
+            samples = choose_references(footage, rule)[:: options.every]
+            tally = Tally()
+            for sample in samples:
+                measure(sample, store, DISMatcher(preset=options.preset), tally)
+            tally.print(delta)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    torch.set_grad_enabled(False)
+    main()

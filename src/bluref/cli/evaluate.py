@@ -1,0 +1,81 @@
+"""`bluref eval`: measure a model on a paired data set, beside doing nothing."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bluref.cli.options import Input
+
+SUMMARY = "Measure a model on a paired data set: PSNR and SSIM, beside doing nothing."
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `bluref eval` takes."""
+
+    data: Input
+    """A paired data set, such as a tree of SCENE/blur and SCENE/sharp."""
+
+    model: Path
+    """A run folder, a folder with model.safetensors, or a .safetensors file with its .json."""
+
+    part: str = "test"
+    """Which part of the data set: test or train."""
+
+    layout: str = "auto"
+    """How the data folder is read: auto, gopro, rb2v."""
+
+    every: int = 1
+    """Take every n-th picture of each clip."""
+
+    local_pooling: bool = True
+    """Pool locally, over windows of the training size, instead of over the whole picture."""
+
+    json: bool = False
+    """Print one JSON object: images, psnr, ssim, ssim3d, identity, protocol."""
+
+
+def run(options: Options) -> int:
+    """Measure and print the table."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from bluref.restore.deblurrer import Deblurrer
+    from bluref.train.evaluate import PROTOCOL, evaluate
+
+    deblurrer = Deblurrer.from_pretrained(options.model, local_pooling=options.local_pooling)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("measuring", total=None)
+        found = evaluate(
+            deblurrer,
+            options.data,
+            part=options.part,
+            layout=options.layout,
+            every=options.every,
+            tell=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    if options.json:
+        told = {
+            "images": found.images,
+            **asdict(found.scores),
+            "identity": asdict(found.identity),
+            "protocol": PROTOCOL,
+        }
+        sys.stdout.write(json.dumps(told) + "\n")
+        return 0
+    rows = [("all", found.identity, found.scores)]
+    rows += [(clip, before, after) for clip, (after, before) in found.per_clip.items()]
+    width = max(len(name) for name, _, _ in rows)
+    lines = [f"{'':{width}}  {'PSNR dB':>15}  {'SSIM 2-D':>17}  {'SSIM 3-D':>17}"]
+    for name, before, after in rows:
+        pairs = [
+            f"{before.psnr:6.2f} > {after.psnr:6.2f}",
+            f"{before.ssim:7.4f} > {after.ssim:7.4f}",
+            f"{before.ssim3d:7.4f} > {after.ssim3d:7.4f}",
+        ]
+        lines.append("  ".join([f"{name:{width}}", *pairs]))
+    lines.append(f"{found.images} images; blurry input > output of the model")
+    lines += [f"{name}: {text}" for name, text in PROTOCOL.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0

@@ -1,0 +1,92 @@
+"""`bluref train`: from footage to a deblurring network."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from bluref.cli.options import Input, Output
+from bluref.train.recipe import Recipe, read_recipe, read_run_recipe
+
+SUMMARY = "Train a deblurring network on your footage, with no pairs."
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `bluref train` takes."""
+
+    data: Input
+    """Footage: a folder of clips, or a tree of a published data set."""
+
+    output: Output
+    """The run folder: new, or the run to go on with."""
+
+    resume: bool = False
+    """Go on with the run in the folder, bit for bit as if it had never stopped."""
+
+    recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = None
+    """YAML file of `field: value` lines; options on the command line win over it."""
+
+    json: bool = False
+    """Print one JSON object: run, steps, seconds."""
+
+    recipe: Recipe = field(default_factory=Recipe)
+    """Every choice of the run."""
+
+
+def defaults(arguments: list[str]) -> Options:
+    """Options start from the recipe of --recipe, or from that of the run to be resumed."""
+    return Options(tyro.MISSING, tyro.MISSING, recipe=_starting_recipe(arguments))
+
+
+def _starting_recipe(arguments: list[str]) -> Recipe:
+    given = _value_of(arguments, "--recipe")
+    if given is not None:
+        return read_recipe(Path(given))
+    run = _value_of(arguments, "-o") or _value_of(arguments, "--output")
+    if "--resume" in arguments and run is not None:
+        return read_run_recipe(Path(run))
+    return Recipe()
+
+
+def run(options: Options) -> int:
+    """Train and tell where the result is."""
+    from bluref.report.watch import Watch
+    from bluref.train.run import train
+
+    with Watch() as watch:
+        result = train(
+            options.data,
+            options.output,
+            options.recipe,
+            resume=options.resume,
+            observer=watch,
+        )
+    if options.json:
+        told = {"run": str(result.run), "steps": result.steps, "seconds": round(result.seconds, 2)}
+        sys.stdout.write(json.dumps(told) + "\n")
+    elif result.finished:
+        sys.stderr.write(
+            f"done: {result.steps} steps in {result.seconds:.0f} s\n"
+            f"deblur with it: bluref deblur PICTURES... --model {result.run}\n"
+        )
+    if not result.finished:
+        sys.stderr.write(
+            f"stopped at step {result.steps}; go on with:"
+            f" bluref train {options.data} -o {result.run} --resume\n"
+        )
+        return 1
+    return 0
+
+
+def _value_of(arguments: list[str], flag: str) -> str | None:
+    """The value that follows a flag, as `--flag value` or `--flag=value`."""
+    for place, argument in enumerate(arguments):
+        if argument == flag and place + 1 < len(arguments):
+            return arguments[place + 1]
+        if argument.startswith(flag + "="):
+            return argument.removeprefix(flag + "=")
+    return None

@@ -1,0 +1,1 @@
+"""Warps, motion kernels, noise, and simulated footage with ground truth."""

@@ -1,0 +1,102 @@
+"""Frames between two frames, along optical flow and aware of what covers what."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from bluref.degrade.warp import inside, warp
+
+FlowEstimator = Callable[[Tensor, Tensor], Tensor]
+"""(target, reference) -> flow `1 2 h w`: the target's pixel p is seen in the reference at
+p + flow(p); both pictures are `1 3 h w`."""
+
+_ROUNDS = 4  # of the fixed point; more gain less than 0.02 dB on real footage
+_UNSETTLED = 2.0  # half-size pixels: residual of the fixed point at which a path hardly exists
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Two consecutive frames and what moved between them.
+
+    Attributes:
+        first: the frame at time 0.
+        second: the frame at time 1.
+        forward: flow with `first` as the target; its pixel p is in `second` at p + forward(p).
+        backward: the same with the roles swapped.
+    """
+
+    first: Float[Tensor, "1 3 h w"]
+    second: Float[Tensor, "1 3 h w"]
+    forward: Float[Tensor, "1 2 h w"]
+    backward: Float[Tensor, "1 2 h w"]
+
+    def speed(self) -> float:
+        """Length of the motion in pixels per interval, nearly the fastest (99th percentile)."""
+        flows = torch.cat((self.forward, self.backward))[..., ::4, ::4]
+        return float(_length(flows).quantile(0.99))
+
+
+def join(
+    first: Float[Tensor, "1 3 h w"], second: Float[Tensor, "1 3 h w"], flow: FlowEstimator
+) -> Interval:
+    """Estimate the motion between two consecutive frames, both ways."""
+    return Interval(first, second, flow(first, second), flow(second, first))
+
+
+def between(interval: Interval, times: Sequence[float]) -> Iterator[Float[Tensor, "1 3 h w"]]:
+    """What the camera saw at the given times, each in [0, 1].
+
+    Both frames are warped to the time along straight paths and blended. A path that ends at q
+    solves q = p + time * flow(p), by fixed point. Where it has no solution, the surface is
+    covered at that time, and where it leaves the frame, it was not seen: there the frame is
+    silent. Else the frame nearer in time weighs more.
+
+    Raises:
+        ValueError: a time outside [0, 1].
+    """
+    forward, backward = _halved(interval.forward), _halved(interval.backward)
+    for time in times:
+        if not 0 <= time <= 1:
+            raise ValueError(f"times must lie in [0, 1], got {time}")
+        early, trust_early = _arrive(interval.first, forward, time)
+        late, trust_late = _arrive(interval.second, backward, 1 - time)
+        weight_early, weight_late = (1 - time) * trust_early, time * trust_late
+        yield (weight_early * early + weight_late * late) / (weight_early + weight_late)
+
+
+def _arrive(
+    frame: Float[Tensor, "1 3 H W"], flow: Float[Tensor, "1 2 h w"], time: float
+) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 1 H W"]]:
+    """The frame moved a share `time` of its flow, and how far each pixel is to be believed."""
+    here = -time * flow  # q + here(q) is where q came from
+    for _ in range(_ROUNDS):
+        arrived = warp(flow, here, mode="bilinear")
+        residual = _length(here + time * arrived)
+        here = -time * arrived
+    settled = torch.exp(-((residual / _UNSETTLED) ** 2))
+    seen = inside(here, (flow.shape[-2], flow.shape[-1]))
+    trust = settled * seen + 1e-4  # never silent on both sides
+    full = frame.shape[-2:]
+    return warp(frame, _resized(here, full)), F.interpolate(trust, full, mode="bilinear")
+
+
+def _length(vectors: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """Euclidean, per pixel; ten times faster than `norm` over a strided dimension."""
+    return torch.hypot(vectors[:, :1], vectors[:, 1:])
+
+
+def _halved(flow: Float[Tensor, "1 2 H W"]) -> Float[Tensor, "1 2 h w"]:
+    """Paths are solved at half the size: flow is smooth, and sampling it is what costs."""
+    height, width = flow.shape[-2:]
+    return _resized(flow, ((height + 1) // 2, (width + 1) // 2))
+
+
+def _resized(flow: Float[Tensor, "1 2 H W"], size: Sequence[int]) -> Float[Tensor, "1 2 h w"]:
+    """The flow on a grid of another size, in pixels of that grid."""
+    h, w = flow.shape[-2:]
+    factors = flow.new_tensor((size[1] / w, size[0] / h))[:, None, None]
+    return F.interpolate(flow, tuple(size), mode="bilinear") * factors

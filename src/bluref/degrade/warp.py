@@ -1,0 +1,64 @@
+"""Flow fields: the one convention, and resampling along them.
+
+A flow is `b 2 h w`, in pixels of the target, x first, pixel centres at integers: what the target
+shows at pixel p is seen in the reference at p + flow(p).
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def pixel_grid(height: int, width: int, like: Tensor) -> Float[Tensor, "1 2 h w"]:
+    """Coordinates (x, y) of every pixel centre, with the device and dtype of `like`."""
+    y = torch.arange(height, device=like.device, dtype=like.dtype)
+    x = torch.arange(width, device=like.device, dtype=like.dtype)
+    rows, columns = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack((columns, rows))[None]
+
+
+def warp(
+    reference: Float[Tensor, "b c H W"],
+    flow: Float[Tensor, "b 2 h w"],
+    *,
+    mode: str = "bicubic",
+) -> Float[Tensor, "b c h w"]:
+    """Resample the reference onto the target: out(p) = reference(p + flow(p)).
+
+    Samples outside the reference repeat its edge; `inside` says where that happened. Bicubic
+    resampling may overshoot [0, 1] at edges, as every sharp interpolator does.
+
+    Args:
+        reference: what is sampled; may differ from the target in size.
+        flow: pixels of the target, x first.
+        mode: `bicubic`, `bilinear` or `nearest`, as in `torch.nn.functional.grid_sample`.
+    """
+    h, w = flow.shape[-2:]
+    rh, rw = reference.shape[-2:]
+    at = (pixel_grid(h, w, flow) + flow).to(reference.dtype)
+    # grid_sample with align_corners=False: pixel centre i lies at (2 i + 1) / size - 1.
+    x = (2 * at[:, 0] + 1) / rw - 1
+    y = (2 * at[:, 1] + 1) / rh - 1
+    return F.grid_sample(
+        reference,
+        torch.stack((x, y), dim=-1),
+        mode=mode,
+        padding_mode="border",
+        align_corners=False,
+    )
+
+
+def inside(
+    flow: Float[Tensor, "b 2 h w"], reference_size: tuple[int, int]
+) -> Bool[Tensor, "b 1 h w"]:
+    """Where p + flow(p) lies between the outermost pixel centres of the reference.
+
+    Args:
+        flow: pixels of the target, x first.
+        reference_size: (height, width) of the reference.
+    """
+    at = pixel_grid(*flow.shape[-2:], flow) + flow
+    x, y = at[:, :1], at[:, 1:]
+    height, width = reference_size
+    return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)

@@ -1,0 +1,172 @@
+"""Readers of data folders: the published trees as they are, and plain folders of clips.
+
+| layout | tree | truth |
+|---|---|---|
+| `gopro` | `SCENE/{blur,sharp}/FRAME` | the sharp frame of the same name |
+| `rb2v` | `{blur,sharp}/SCENE/FRAME` | the sharp frame of the same name |
+| `phonecraft` | `{blurry,sharp}/CLIP`: separate blurry and sharp clips, unrelated in time | none |
+| `clips` | `CLIP`: folders of pictures or video files, roles not yet known | none |
+
+Any of them may stand inside `train/` and `test/`. A clip is a folder of pictures or a video file.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from bluref.errors import UserError
+from bluref.frames.clip import Clip, Frame
+from bluref.media.picture import list_pictures
+from bluref.media.video import is_video, probe_video
+
+Layout = str
+LAYOUTS: tuple[Layout, ...] = ("auto", "gopro", "rb2v", "phonecraft", "clips")
+
+
+def find_clips(data: Path, *, part: str = "train", layout: Layout = "auto") -> list[Clip]:
+    """Every clip of a data folder, by name.
+
+    Args:
+        data: the data folder.
+        part: `train` or `test`; taken as a subfolder where `data` has it. A folder without such
+            subfolders is read as it is.
+        layout: one of `LAYOUTS`; `auto` looks at the folder names.
+
+    Raises:
+        UserError: no such folder, no clip in it, or blurry and sharp names that do not agree.
+    """
+    if not data.is_dir():
+        raise UserError(f"{data} is not a folder", "point at a folder of clips or a data tree")
+    root = _part_of(data, part)
+    if layout == "auto":
+        layout = detect_layout(root)
+    if layout not in _READERS:
+        raise UserError(f"unknown layout {layout!r}", f"use one of {', '.join(LAYOUTS)}")
+    clips = _READERS[layout](root)
+    if not clips:
+        raise UserError(
+            f"no clips in {root} (read as layout {layout!r})",
+            "give folders of pictures or video files, or name the tree with --layout",
+        )
+    return clips
+
+
+def _part_of(data: Path, part: str) -> Path:
+    if (data / part).is_dir():
+        return data / part
+    other = {"train": "test", "test": "train"}.get(part)
+    if other and (data / other).is_dir():
+        raise UserError(f"{data} has {other}/ but no {part}/", f"add {data / part}")
+    return data
+
+
+def detect_layout(root: Path) -> Layout:
+    """The layout that the folder names of `root` suggest."""
+    names = {p.name for p in root.iterdir() if p.is_dir()}
+    if {"blurry", "sharp"} <= names:
+        return "phonecraft"
+    if {"blur", "sharp"} <= names:
+        return "rb2v"
+    if any((root / name / "blur").is_dir() for name in names):
+        return "gopro"
+    return "clips"
+
+
+def _read_gopro(root: Path) -> list[Clip]:
+    scenes = sorted(p for p in root.iterdir() if (p / "blur").is_dir())
+    return [_paired_clip(p.name, p / "blur", p / "sharp") for p in scenes]
+
+
+def _read_rb2v(root: Path) -> list[Clip]:
+    return [
+        _paired_clip(p.name, p, root / "sharp" / p.name)
+        for p in sorted((root / "blur").iterdir())
+        if p.is_dir()
+    ]
+
+
+def _read_phonecraft(root: Path) -> list[Clip]:
+    blurry = _clip_frames(root / "blurry", prefix="blurry/")
+    sharp = _clip_frames(root / "sharp", prefix="sharp/")
+    if not blurry or not sharp:
+        empty = root / ("sharp" if blurry else "blurry")
+        raise UserError(f"no clips in {empty}", "put folders of pictures or videos there")
+    return [Clip(name, frames, {}, {}) for name, frames in blurry.items()] + [
+        Clip(name, {}, frames, {}) for name, frames in sharp.items()
+    ]
+
+
+def _read_clips(root: Path) -> list[Clip]:
+    return [Clip(name, frames, frames, {}) for name, frames in _clip_frames(root).items()]
+
+
+_READERS: Mapping[Layout, Callable[[Path], list[Clip]]] = {
+    "gopro": _read_gopro,
+    "rb2v": _read_rb2v,
+    "phonecraft": _read_phonecraft,
+    "clips": _read_clips,
+}
+
+
+def _paired_clip(name: str, blur: Path, sharp: Path) -> Clip:
+    """A clip whose blurry and sharp frames carry the same names."""
+    blurry_files = {p.stem: p for p in list_pictures(blur)}
+    sharp_files = {p.stem: p for p in list_pictures(sharp)} if sharp.is_dir() else {}
+    if not blurry_files:
+        raise UserError(f"no pictures in {blur}", "remove the scene, or put its frames there")
+    missing = sorted(blurry_files.keys() - sharp_files.keys())
+    if missing:
+        raise UserError(
+            f"{blurry_files[missing[0]]} has no sharp frame of the same name in {sharp}"
+            f" ({len(missing)} of {len(blurry_files)} are missing)",
+            "use the same file names in both folders; for unpaired clips use --layout phonecraft",
+        )
+    numbers = frame_numbers(sharp_files)
+    truth = {numbers[s]: Frame(name, numbers[s], p) for s, p in sharp_files.items()}
+    blurry = {numbers[s]: Frame(name, numbers[s], p) for s, p in blurry_files.items()}
+    return Clip(name, blurry, truth, {i: truth[i] for i in blurry})
+
+
+def _clip_frames(root: Path, *, prefix: str = "") -> dict[str, dict[int, Frame]]:
+    """Clip name -> frames, for every video and every folder of pictures directly inside `root`.
+
+    Pictures that lie in `root` itself are one clip more, named like the folder.
+    """
+    clips = {}
+    for path in sorted(root.iterdir()):
+        name = prefix + (path.name if path.is_dir() else path.stem)
+        if path.is_dir():
+            frames = _pictures_as_frames(name, path)
+        elif is_video(path):
+            frames = _video_as_frames(name, path)
+        else:
+            continue
+        if frames:
+            clips[name] = frames
+    loose = _pictures_as_frames(prefix + root.name, root)
+    if loose:
+        clips[prefix + root.name] = loose
+    return clips
+
+
+def _pictures_as_frames(name: str, folder: Path) -> dict[int, Frame]:
+    files = {p.stem: p for p in list_pictures(folder)}
+    numbers = frame_numbers(files)
+    return {numbers[stem]: Frame(name, numbers[stem], path) for stem, path in files.items()}
+
+
+def _video_as_frames(name: str, path: Path) -> dict[int, Frame]:
+    return {i: Frame(name, i, path, i) for i in range(probe_video(path).frames)}
+
+
+def frame_numbers(stems: Iterable[str]) -> dict[str, int]:
+    """The frame number of each file stem: its last run of digits, or its place if that fails.
+
+    Places are used for the whole clip as soon as one stem has no digits or two share a number.
+    """
+    ordered = list(stems)
+    found = [re.search(r"(\d+)\D*$", stem) for stem in ordered]
+    numbers = [int(match[1]) for match in found if match]
+    if len(set(numbers)) == len(ordered):
+        return dict(zip(ordered, numbers, strict=True))
+    return {stem: place for place, stem in enumerate(sorted(ordered))}

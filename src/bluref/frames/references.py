@@ -1,0 +1,111 @@
+"""Which sharp frames serve which blurry frame."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bluref.errors import UserError
+from bluref.frames.clip import Frame
+from bluref.frames.randomness import item_generator, randint
+from bluref.frames.split import Footage
+
+Choice = str
+CHOICES: tuple[Choice, ...] = ("auto", "near", "random")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A blurry frame and its references, by identity.
+
+    Attributes:
+        blurry: the frame to deblur.
+        references: sharp frames, nearest in time first.
+        truth: the sharp version of `blurry`, where the data set has one; for measuring only.
+    """
+
+    blurry: Frame
+    references: tuple[Frame, ...]
+    truth: Frame | None
+
+
+@dataclass(frozen=True)
+class ReferenceRule:
+    """How references are chosen.
+
+    Attributes:
+        choice: `near` takes the paper's Fig. 3, `random` draws from all sharp frames (PhoneCraft),
+            `auto` is `near` for blurry frames whose clip has sharp frames, else `random`.
+        delta: smallest distance in frames between the blurry frame and a reference, at least 1.
+        refs: number of references N, at least 1.
+        seed: of the random choice.
+    """
+
+    choice: Choice = "auto"
+    delta: int = 1
+    refs: int = 6
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.choice not in CHOICES:
+            raise UserError(f"unknown choice {self.choice!r}", f"use one of {', '.join(CHOICES)}")
+        if self.delta < 1 or self.refs < 1:
+            raise UserError(
+                f"delta is {self.delta} and refs is {self.refs}", "both must be at least 1"
+            )
+
+
+def choose_references(footage: Footage, rule: ReferenceRule) -> list[Sample]:
+    """A sample for every blurry frame that has a reference, in order of the blurry frames.
+
+    Raises:
+        UserError: not one blurry frame has a reference.
+    """
+    by_clip: dict[str, list[Frame]] = {}
+    for frame in footage.sharp:
+        by_clip.setdefault(frame.clip, []).append(frame)
+    samples = []
+    for frame in footage.blurry:
+        own = by_clip.get(frame.clip, [])
+        if rule.choice == "random" or (rule.choice == "auto" and not own):
+            chosen = _random(frame, _same_scene(frame, by_clip) or footage.sharp, rule)
+        else:
+            chosen = nearest(frame, own, delta=rule.delta, refs=rule.refs)
+        if chosen:
+            samples.append(Sample(frame, chosen, footage.truth.get(frame.key)))
+    if not samples:
+        raise UserError(
+            f"no blurry frame has a sharp frame of its clip at distance {rule.delta} or more",
+            f"lower --delta, give clips longer than {rule.delta} frames, or use --choice random",
+        )
+    return samples
+
+
+def nearest(blurry: Frame, sharp: Iterable[Frame], *, delta: int, refs: int) -> tuple[Frame, ...]:
+    """Two groups of consecutive sharp frames, one each side (paper Fig. 3, Sec. 4.1).
+
+    Each group holds the refs / 2 sharp frames nearest in time among those at distance `delta` or
+    more. Where the clip ends before a group is full, the other side gives more, so that N stays.
+
+    Returns:
+        at most `refs` frames, nearest first, the earlier one first at equal distance.
+    """
+    before = sorted((f for f in sharp if f.index <= blurry.index - delta), key=lambda f: -f.index)
+    after = sorted((f for f in sharp if f.index >= blurry.index + delta), key=lambda f: f.index)
+    from_before = max(refs // 2, refs - len(after))
+    from_after = refs - min(from_before, len(before))
+    chosen = before[:from_before] + after[:from_after]
+    return tuple(sorted(chosen, key=lambda f: (abs(f.index - blurry.index), f.index)))
+
+
+def _same_scene(blurry: Frame, by_clip: dict[str, list[Frame]]) -> list[Frame]:
+    """Frames of the sharp clip that bears the same name as this blurry clip, if there is one."""
+    return by_clip.get("sharp/" + blurry.clip.removeprefix("blurry/"), [])
+
+
+def _random(blurry: Frame, sharp: Iterable[Frame], rule: ReferenceRule) -> tuple[Frame, ...]:
+    """`refs` different frames, a function of the rule's seed and the blurry frame's identity.
+
+    Within the blurry frame's own clip, `delta` still holds.
+    """
+    pool = [f for f in sharp if f.clip != blurry.clip or abs(f.index - blurry.index) >= rule.delta]
+    generator = item_generator(rule.seed, "references", blurry.key)
+    return tuple(pool.pop(randint(generator, len(pool))) for _ in range(min(rule.refs, len(pool))))

@@ -1,0 +1,103 @@
+"""Which frames are blurry input and which are sharp references."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bluref.errors import UserError
+from bluref.frames.clip import Clip, Frame
+from bluref.frames.sharpness import Sharpness, split_by_sharpness
+
+Split = str
+SPLITS: tuple[Split, ...] = ("auto", "alternating", "halves", "sharpness")
+
+
+@dataclass(frozen=True)
+class Footage:
+    """Frames with roles. No frame has both.
+
+    Attributes:
+        blurry: frames to learn from, as input.
+        sharp: frames to take references from.
+        truth: sharp version of a blurry frame by `Frame.key`, where a paired data set has one. It
+            measures, and trains the supervised bound; training without pairs never reads it.
+    """
+
+    blurry: tuple[Frame, ...]
+    sharp: tuple[Frame, ...]
+    truth: Mapping[str, Frame]
+
+
+def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Footage:
+    """Give every frame a role, clip by clip.
+
+    `alternating`: even frame numbers are blurry, odd ones sharp, the only split with which the
+    paper's Delta = 1 and its counts agree. `halves`: the first half of a clip is blurry, the second
+    sharp, so that the two never interleave. `sharpness`: frames that are sharper than their
+    neighbours in time are sharp, those that are less sharp are blurry, the rest is left out.
+    `auto`: `alternating` for paired data sets, `sharpness` for plain clips. Clips that were recorded
+    as blurry or as sharp keep that role whatever the split.
+
+    Args:
+        clips: what `layouts.find_clips` found.
+        how: one of `SPLITS`.
+        sharpness: measures a frame; called only by the `sharpness` split.
+
+    Raises:
+        UserError: unknown split, no blurry or no sharp frame left, or a picture that is in both sets.
+    """
+    if how not in SPLITS:
+        raise UserError(f"unknown split {how!r}", f"use one of {', '.join(SPLITS)}")
+    blurry: list[Frame] = []
+    sharp: list[Frame] = []
+    truth: dict[str, Frame] = {}
+    for clip in clips:
+        mine, references = _split_clip(clip, how, sharpness)
+        blurry += mine
+        sharp += references
+        truth |= {f.key: clip.truth[f.index] for f in mine if f.index in clip.truth}
+    _check_roles(blurry, sharp)
+    return Footage(tuple(blurry), tuple(sharp), truth)
+
+
+def _split_clip(clip: Clip, how: Split, sharpness: Sharpness) -> tuple[list[Frame], list[Frame]]:
+    if not clip.blurry or not clip.sharp:
+        return list(clip.blurry.values()), list(clip.sharp.values())
+    if how == "sharpness" or (how == "auto" and not clip.truth):
+        return split_by_sharpness(clip.blurry, sharpness)
+    indices = sorted(clip.blurry.keys() | clip.sharp.keys())
+    if how == "halves":
+        blurry_indices = set(indices[: len(indices) // 2])
+    else:
+        blurry_indices = {i for i in indices if i % 2 == 0}
+    return (
+        [clip.blurry[i] for i in sorted(clip.blurry) if i in blurry_indices],
+        [clip.sharp[i] for i in sorted(clip.sharp) if i not in blurry_indices],
+    )
+
+
+def _check_roles(blurry: list[Frame], sharp: list[Frame]) -> None:
+    """Refuse an empty set, and a picture that would be its own reference."""
+    for frames, role in ((blurry, "blurry"), (sharp, "sharp")):
+        if not frames:
+            raise UserError(
+                f"no frame is left for the {role} set",
+                "give longer clips (at least two frames), or another --split",
+            )
+    by_size: dict[int, list[Frame]] = {}
+    for frame in sharp:
+        if frame.position is None:
+            by_size.setdefault(frame.path.stat().st_size, []).append(frame)
+    for frame in blurry:
+        if frame.position is not None:
+            continue
+        for other in by_size.get(frame.path.stat().st_size, ()):
+            if _digest(frame) == _digest(other):
+                raise UserError(
+                    f"{frame.path} and {other.path} are the same picture, once blurry, once sharp",
+                    "remove it from one of the two folders",
+                )
+
+
+def _digest(frame: Frame) -> bytes:
+    return hashlib.blake2b(frame.path.read_bytes()).digest()

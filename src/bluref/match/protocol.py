@@ -1,0 +1,48 @@
+"""What a matcher is: where a reference shows what a target shows, and how sure that is."""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from bluref.degrade.warp import warp
+
+Features = TypeVar("Features")
+
+
+@dataclass(frozen=True)
+class Match:
+    """The target's pixel p is seen in the reference at p + flow(p).
+
+    Attributes:
+        flow: pixels of the target, x first.
+        confidence: in [0, 1]; how likely the flow is right to about a pixel (for a probabilistic
+            matcher P_R over its maximum). 0 where `inside` is false.
+        inside: False where p + flow(p) leaves the reference, so that nothing can be sampled.
+    """
+
+    flow: Float[Tensor, "b 2 h w"]
+    confidence: Float[Tensor, "b 1 h w"]
+    inside: Bool[Tensor, "b 1 h w"]
+
+    def warp(self, reference: Float[Tensor, "b c H W"]) -> Float[Tensor, "b c h w"]:
+        """The reference resampled onto the target, clamped to [0, 1]; bicubic."""
+        return warp(reference, self.flow).clamp(0, 1)
+
+
+class Matcher(Protocol[Features]):
+    """Encoding is apart from matching: a reference is encoded once and matched many times."""
+
+    @property
+    def identity(self) -> str:
+        """Name and every setting that changes the answer; part of what keys a cached match."""
+        ...
+
+    def encode(self, image: Float[Tensor, "b 3 h w"]) -> Features:
+        """What `match` needs to know of an image; RGB in [0, 1]."""
+        ...
+
+    def match(self, target: Features, reference: Features) -> Match:
+        """Flow and confidence from the target to the reference, at the target's size."""
+        ...

@@ -1,0 +1,1 @@
+"""PSNR, SSIM and the other figures, each with its protocol."""

@@ -1,0 +1,170 @@
+"""Video files in, as a stream of frames: never more than one decoded picture is held for you."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from bluref.errors import UserError
+from bluref.media.picture import MAX_PIXELS
+from bluref.media.pixels import from_array
+
+VIDEO_SUFFIXES = frozenset(
+    [
+        ".3gp",
+        ".avi",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".ts",
+        ".webm",
+        ".wmv",
+    ]
+)
+"""Lower-case suffixes, with the dot, of the files that count as video."""
+
+# Containers of recorded footage only. Playlists are left out: they may name other files and hosts.
+_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,h264,hevc,mjpeg"
+_COPY_AGAIN = "copy it again from its source, or remove it"
+_UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED in ITU-T H.273 and FFmpeg
+_TALLEST_STANDARD_DEFINITION = 576  # lines; above it, untagged video is BT.709 by convention
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video says about itself, as it is seen after its rotation is applied.
+
+    Attributes:
+        path: the file.
+        height: of a frame, in pixels.
+        width: of a frame, in pixels.
+        frames: how many there are; an estimate where the container does not count them, and 0
+            where it gives no duration either.
+        rate: average frames per second; 0 where unknown.
+    """
+
+    path: Path
+    height: int
+    width: int
+    frames: int
+    rate: float
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """One decoded frame.
+
+    Attributes:
+        index: 0 for the first frame that can be decoded.
+        time: presentation time in seconds, as the file says; frames need not be evenly spaced.
+        image: RGB in [0, 1], upright.
+    """
+
+    index: int
+    time: float
+    image: Float[Tensor, "1 3 h w"]
+
+
+def is_video(path: Path | str) -> bool:
+    """Whether the name ends like a video's, in either case; the file is not opened."""
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+def probe_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
+    """Read what a video says about itself, and decode its first frame to see that it can be.
+
+    Raises:
+        UserError: as `stream_video`.
+    """
+    path = Path(path)
+    with _opened(path, max_pixels) as (container, stream):
+        frame = next(container.decode(stream), None)
+        if frame is None:
+            raise UserError(f"{path} holds no frame that can be decoded", _COPY_AGAIN)
+        sides = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        seconds = (container.duration or 0) / av.time_base
+        return VideoInfo(path, *sides, stream.frames or round(seconds * rate), rate)
+
+
+def stream_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Iterator[VideoFrame]:
+    """Decode a video frame by frame, upright, in the order of presentation; memory stays constant.
+
+    Rotations by quarter turns are applied. Colours follow the file's tags; where it has none,
+    BT.709 above 576 lines and BT.601 up to there, as players do.
+
+    Args:
+        path: a file whose content is video; `VIDEO_SUFFIXES` are not looked at.
+        max_pixels: larger frames are refused before they are decoded.
+
+    Raises:
+        UserError: at the first frame if the file is missing, empty, not a video or too large; later
+            where it is damaged, after the frames before the damage.
+    """
+    path = Path(path)
+    with _opened(path, max_pixels) as (container, stream):
+        rate = stream.average_rate or stream.guessed_rate or 1
+        index = -1
+        for index, frame in enumerate(container.decode(stream)):
+            time = index / float(rate) if frame.time is None else frame.time
+            yield VideoFrame(index, time, from_array(_upright_pixels(frame)))
+        if index < 0:
+            raise UserError(f"{path} holds no frame that can be decoded", _COPY_AGAIN)
+
+
+def _upright_pixels(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+    untagged = int(frame.colorspace) == _UNSPECIFIED
+    guess = "ITU709" if untagged and frame.height > _TALLEST_STANDARD_DEFINITION else None
+    pixels = frame.to_ndarray(format="rgb24", src_colorspace=guess)
+    return np.rot90(pixels, round(frame.rotation / 90))  # both count counter-clockwise
+
+
+@contextmanager
+def _opened(
+    path: Path, max_pixels: int
+) -> Iterator[tuple[av.container.InputContainer, VideoStream]]:
+    """The container and its first video stream, size allowed; errors of any use name the file."""
+    try:
+        # Opened here and not by FFmpeg, to which `concat:` or `http:` in a name means a protocol.
+        file = path.open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a null character in the name
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot open {path}: {reason}", "check the path") from error
+    with file:
+        if not file.peek(1):
+            raise UserError(f"{path} is empty", _COPY_AGAIN)
+        try:
+            with av.open(file, options={"format_whitelist": _CONTAINERS}) as container:
+                yield container, _video_stream(path, container, max_pixels)
+        except (av.FFmpegError, OSError) as error:
+            raise UserError(
+                f"cannot decode {path} as video: {error.strerror}", _COPY_AGAIN
+            ) from error
+
+
+def _video_stream(
+    path: Path, container: av.container.InputContainer, max_pixels: int
+) -> VideoStream:
+    if not container.streams.video:
+        raise UserError(f"{path} holds no video", "point at a video file")
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        raise UserError(f"{path} uses a codec that is not known here", "convert it to H.264")
+    if stream.width * stream.height > max_pixels:
+        raise UserError(
+            f"{path} has frames of more than {max_pixels:,} pixels",
+            "make it smaller, or raise the limit",
+        )
+    stream.thread_type = "AUTO"  # frames and slices; the default decodes slices only
+    return stream

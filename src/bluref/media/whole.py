@@ -1,0 +1,89 @@
+"""Files that appear whole or not at all.
+
+Every output is written beside its place and renamed into it, so that a crash, a full disk or
+Ctrl-C leaves the old file or none, never half of the new one.
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bluref.errors import UserError
+
+_FIXES = {
+    errno.EACCES: "choose a folder you may write to, or change its permissions",
+    errno.EDQUOT: "free some of your disk quota, or choose another place",
+    errno.EFBIG: "choose a file system that holds larger files",
+    errno.EISDIR: "choose a name that is not a folder's",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOSPC: "free some disk space, or choose another place",
+    errno.ENOTDIR: "choose a place whose parent is a folder",
+    errno.EEXIST: "choose a place whose parent is a folder",
+    errno.EIO: "check the disk, or choose another one",
+    errno.EPERM: "choose a folder you may write to, or change its permissions",
+    errno.EROFS: "choose a place that is not mounted read-only",
+}
+
+
+@contextmanager
+def whole_file(path: Path | str) -> Iterator[Path]:
+    """Lend a temporary path beside `path`; rename it into place when the block ends well.
+
+    The temporary file keeps the suffix of `path`, starts with a dot, and is flushed to disk before
+    the rename. Missing parent folders are made. When the block raises, it is removed and `path`
+    stays as it was.
+
+    Raises:
+        UserError: the disk is full, the place is read-only, or `path` names something that is not
+            a file (a folder, a device). Other errors of the block pass through.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial{path.suffix}")
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{path} exists and is not a file", "choose another name")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            _flush(partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        _flush_folder(path.parent)
+    except OSError as error:
+        if error.errno not in _FIXES or not _is_about(error, path, partial):
+            raise
+        reason = os.strerror(error.errno).lower()
+        raise UserError(f"cannot write {path}: {reason}", _FIXES[error.errno]) from error
+
+
+def write_text_whole(path: Path | str, text: str) -> None:
+    """Write `text` as UTF-8 with `whole_file`; line ends are kept as they are."""
+    with whole_file(path) as partial:
+        partial.write_bytes(text.encode())
+
+
+def _is_about(error: OSError, path: Path, partial: Path) -> bool:
+    """Whether it was this output that failed, and not some input read in the block."""
+    if error.filename is None:  # a failed write or flush names no file
+        return True
+    named = Path(os.fsdecode(error.filename))
+    return named in (partial, path, *path.parents)
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb+") as opened:
+        os.fsync(opened.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a folder, and journals renames itself
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,247 @@
+"""The bank: what the matcher found, frame by frame, kept on disk and renewed round by round.
+
+Matching runs on whole frames once per round; crops, warps and fusion happen on the fly while
+training. A round lies in a folder of its own, one file per blurry frame. An entry is keyed by all
+that its content depends on, so that a refresh that was interrupted goes on where it was, and a torn
+or stale entry is computed anew, never used.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bluref.errors import UserError
+from bluref.frames.clip import Frame
+from bluref.frames.crops import Crop
+from bluref.frames.references import Sample
+from bluref.frames.store import FrameStore
+from bluref.match.protocol import Matcher
+from bluref.media.whole import whole_file
+from bluref.pseudo.compact import CompactMatches, compact
+from bluref.pseudo.strategy import Strategy
+from bluref.pseudo.target import PseudoSharp
+from bluref.pseudo.targets import target_in_box
+
+Image = Float[Tensor, "1 3 h w"]
+
+# References kept encoded during a refresh: consecutive blurry frames share most of theirs.
+ENCODED_KEPT = 24
+
+
+class Teacher(Protocol):
+    """The network whose output is matched: I_deblur of Eq. 1, for round 0 the picture itself."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever the output would."""
+        ...
+
+    def __call__(self, image: Image) -> Image:
+        """Deblur one picture."""
+        ...
+
+
+@dataclass(frozen=True)
+class BlurryItself:
+    """The teacher before there is one: I_deblur^(0) = I_blur (paper Sec. 3.1)."""
+
+    identity: str = "blurry itself"
+
+    def __call__(self, image: Image) -> Image:
+        """The picture as it came."""
+        return image
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    image: Image
+    features: Any
+
+
+class Bank:
+    """Cached matches of every sample, by round.
+
+    Args:
+        folder: holds one folder per round; made when needed.
+        matcher: finds the references in the deblurred frame.
+        strategy: how references are matched and fused.
+        threshold: smallest confidence that may speak.
+        store: where frames are read from.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        matcher: Matcher[Any],
+        strategy: Strategy,
+        threshold: float,
+        store: FrameStore,
+    ) -> None:
+        self.folder = folder
+        self.matcher = matcher
+        self.strategy = strategy
+        self.threshold = threshold
+        self.store = store
+        self._encoded: OrderedDict[Frame, _Encoded] = OrderedDict()
+
+    def refresh(
+        self,
+        round_: int,
+        samples: Sequence[Sample],
+        teacher: Teacher,
+        *,
+        tell: Callable[[int, int], None] = lambda done, all_: None,
+    ) -> None:
+        """Match every sample on the teacher's output. Entries that are there and whole are kept.
+
+        The answer is the same for any number of processor cores.
+
+        Args:
+            round_: number of the round, from 0.
+            samples: what will be trained on.
+            teacher: deblurs the frame before it is matched.
+            tell: called with (done, all) as entries are ready.
+
+        Raises:
+            UserError: a reference differs in size from its blurry frame, or the disk is full.
+        """
+        (self.folder / f"round-{round_:04d}").mkdir(parents=True, exist_ok=True)
+        workers = os.cpu_count() or 1
+        waiting: list[Future[None]] = []
+        with ThreadPoolExecutor(workers) as pool:
+            for done, sample in enumerate(samples):
+                key = self._key(sample, teacher)
+                if not _is_whole(self._path(round_, sample), key):
+                    target = teacher(self.store.image(sample.blurry))
+                    references = [self._encode(frame, sample) for frame in sample.references]
+                    waiting.append(
+                        pool.submit(self._write, round_, sample, key, target, references)
+                    )
+                # A short queue keeps memory at a few frames, however many samples there are.
+                while len(waiting) > 2 * workers:
+                    waiting.pop(0).result()
+                tell(done + 1, len(samples))
+            for future in waiting:
+                future.result()
+        self._encoded.clear()
+
+    def matches(self, round_: int, sample: Sample) -> CompactMatches:
+        """The cached matches of a sample.
+
+        Raises:
+            UserError: the entry is not there; `refresh` the round first.
+        """
+        path = self._path(round_, sample)
+        try:
+            with safe_open(path, framework="pt") as file:
+                return CompactMatches(
+                    file.get_tensor("flow"),
+                    file.get_tensor("confidence"),
+                    self.store.size(sample.blurry),
+                )
+        except (OSError, SafetensorError):
+            raise UserError(
+                f"{path} is missing or torn",
+                "run the same command with --resume to compute it anew",
+            ) from None
+
+    def target(self, round_: int, sample: Sample, crop: Crop) -> PseudoSharp:
+        """The pseudo-sharp target of a box of the blurry frame, flips applied.
+
+        Raises:
+            UserError: the entry is not there; `refresh` the round first.
+        """
+        return target_in_box(
+            self.matches(round_, sample),
+            sample.references,
+            crop,
+            store=self.store,
+            strategy=self.strategy,
+            threshold=self.threshold,
+        )
+
+    def forget(self, before: int) -> None:
+        """Remove the rounds before this one."""
+        for path in self.folder.glob("round-*"):
+            if int(path.name.removeprefix("round-")) < before:
+                shutil.rmtree(path)
+
+    def _write(
+        self,
+        round_: int,
+        sample: Sample,
+        key: str,
+        target: Image,
+        references: Sequence[_Encoded],
+    ) -> None:
+        found = self.strategy.match(self.matcher, target, references, self.threshold)
+        matches = compact(found)
+        tensors = {"flow": matches.flow, "confidence": matches.confidence}
+        with whole_file(self._path(round_, sample)) as partial:
+            save_file(tensors, partial, {"key": key, "content": _digest(tensors)})
+
+    def _encode(self, frame: Frame, sample: Sample) -> _Encoded:
+        if frame in self._encoded:
+            self._encoded.move_to_end(frame)
+            return self._encoded[frame]
+        (h, w), (h1, w1) = self.store.size(frame), self.store.size(sample.blurry)
+        if (h, w) != (h1, w1):
+            raise UserError(
+                f"{frame} is {w}x{h}, but the blurry frame {sample.blurry} is {w1}x{h1}",
+                "use references of the same camera and size, or resize them",
+            )
+        image = self.store.image(frame)
+        self._encoded[frame] = _Encoded(image, self.matcher.encode(image))
+        if len(self._encoded) > ENCODED_KEPT:
+            self._encoded.popitem(last=False)
+        return self._encoded[frame]
+
+    def _path(self, round_: int, sample: Sample) -> Path:
+        name = sample.blurry.key.replace("/", "__")
+        return self.folder / f"round-{round_:04d}" / f"{name}.safetensors"
+
+    def _key(self, sample: Sample, teacher: Teacher) -> str:
+        """Everything an entry depends on, as one digest."""
+        frames = (sample.blurry, *sample.references)
+        parts = {
+            "matcher": self.matcher.identity,
+            "strategy": self.strategy.name,
+            "threshold": self.threshold,
+            "teacher": teacher.identity,
+            "frames": [self.store.identity(frame) for frame in frames],
+        }
+        return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def _is_whole(path: Path, key: str) -> bool:
+    """Whether the entry is there, made from the same things, and unharmed."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("key") != key:
+                return False
+            tensors = {name: file.get_tensor(name) for name in ("flow", "confidence")}
+    except (OSError, SafetensorError):
+        return False
+    return metadata.get("content") == _digest(tensors)
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Contact sheets, curves, tables, the demo's picture."""

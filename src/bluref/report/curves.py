@@ -1,0 +1,79 @@
+"""Curves of a run, drawn from its metrics.csv."""
+
+from pathlib import Path
+
+from bluref.media.whole import whole_file
+from bluref.train.metrics import read_metrics
+
+PANELS = (
+    ("loss", {"loss": "loss"}),
+    ("dB", {"agreement": "output against target (agreement)"}),
+    ("share", {"coverage": "covered by references", "trust": "trust where covered"}),
+    ("px", {"shift_x": "shift of the output, x", "shift_y": "shift of the output, y"}),
+    (
+        "dB",
+        {
+            "input_psnr_truth": "blurry input against truth",
+            "target_psnr_truth": "target against truth, in its mask",
+            "output_psnr_truth": "output against truth",
+        },
+    ),
+)
+
+
+def draw_curves(metrics: Path, picture: Path) -> None:
+    """Draw every column of interest over the steps; each value beside its running median.
+
+    Curves that compare with the truth are marked as such, and left out where there is none.
+
+    Args:
+        metrics: a run's metrics.csv.
+        picture: PNG to write.
+    """
+    from matplotlib.figure import Figure
+
+    rows = read_metrics(metrics)
+    panels = [(unit, lines) for unit, lines in PANELS if any(_points(rows, name) for name in lines)]
+    figure = Figure(figsize=(8, 2.4 * max(len(panels), 1)), layout="constrained")
+    for place, (unit, lines) in enumerate(panels, start=1):
+        axes = figure.add_subplot(len(panels), 1, place)
+        for name, label in lines.items():
+            points = _points(rows, name)
+            if not points:
+                continue
+            steps, values = zip(*points, strict=True)
+            line = axes.plot(steps, _running_median(values), label=label)[0]
+            axes.plot(steps, values, ".", markersize=2, alpha=0.4, color=line.get_color())
+        for step in _round_starts(rows):
+            axes.axvline(step, color="0.8", linewidth=1, zorder=0)
+        axes.set_ylabel(unit)
+        axes.legend(fontsize=8)
+        if any(name.endswith("_truth") for name in lines):
+            axes.set_title("against the truth, which training never sees", fontsize=9)
+    if panels:
+        axes.set_xlabel("steps; a grey line where targets were renewed")
+    with whole_file(picture) as partial:
+        figure.savefig(partial, dpi=110)
+
+
+def _points(rows: list[dict[str, str]], name: str) -> list[tuple[int, float]]:
+    """(step, value) of every row that has a number in the column."""
+    return [
+        (int(row["step"]), float(row[name]))
+        for row in rows
+        if row.get(name) not in (None, "", "nan")
+    ]
+
+
+def _running_median(values: tuple[float, ...], window: int = 9) -> list[float]:
+    half = window // 2
+    spans = [sorted(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
+    return [span[len(span) // 2] for span in spans]
+
+
+def _round_starts(rows: list[dict[str, str]]) -> list[int]:
+    starts = {}
+    for row in rows:
+        if row["round"] != "":
+            starts.setdefault(row["round"], int(row["step"]))
+    return list(starts.values())

@@ -1,0 +1,103 @@
+"""Watching a run: contact sheets and curves into the run folder, progress to the terminal."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from bluref.media.picture import write_picture
+from bluref.report.contact_sheet import contact_sheet
+from bluref.report.curves import draw_curves
+from bluref.train.observe import Observer, Snapshot
+
+
+class Watch(Observer):
+    """Draws `sheets/step-NNNNNN.jpg` and `curves.png` into the run folder; shows time left.
+
+    Args:
+        console: where progress is shown; standard error, so that stdout stays for machines.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            transient=not self.console.is_terminal,
+        )
+        self.folder: Path | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._note = ""
+
+    def __enter__(self) -> "Watch":
+        """Start showing progress."""
+        self.progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop showing progress."""
+        self.progress.stop()
+
+    def on_start(self, folder: Path, step: int, steps: int) -> None:
+        """Remember the run folder."""
+        self.folder = folder
+        self._show("training", step, steps)
+
+    def on_prepare(self, done: int, total: int) -> None:
+        """Show how many frames are decoded."""
+        self._show("decoding frames", done, total)
+
+    def on_refresh(self, round_: int, done: int, total: int) -> None:
+        """Show how many frames are matched."""
+        self._show(f"matching, round {round_}", done, total)
+
+    def on_step(self, step: int, loss: float) -> None:
+        """Move the bar."""
+        self._show("training", step, None)
+
+    def on_metrics(self, row: Mapping[str, float | str]) -> None:
+        """Show the latest figures; a line per row where there is no terminal to draw a bar in."""
+        parts = [f"loss {row['loss']:.4f}", f"covered {row['coverage']:.0%}"]
+        if "output_psnr_truth" in row:
+            parts.append(f"against truth {row['output_psnr_truth']:.2f} dB")
+        self._note = ", ".join(parts)
+        if not self.console.is_terminal:
+            self.console.print(
+                f"step {row['step']} ({row['phase']}): {self._note}", highlight=False
+            )
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        """Draw the contact sheet, and the curves so far."""
+        if self.folder is None:
+            return
+        name = f"step-{snapshot.step:06d}.jpg"
+        write_picture(contact_sheet(snapshot), self.folder / "sheets" / name, quality=92)
+        draw_curves(self.folder / "metrics.csv", self.folder / "curves.png")
+
+    def on_message(self, text: str) -> None:
+        """Print it."""
+        self.console.print(text, highlight=False)
+
+    def on_end(self, folder: Path) -> None:
+        """Draw the last curves."""
+        draw_curves(folder / "metrics.csv", folder / "curves.png")
+
+    def _show(self, what: str, done: int, total: int | None) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self.progress.add_task(what, total=total, note="")
+        note = self._note if what == "training" else ""
+        self.progress.update(self._tasks[what], completed=done, note=note)

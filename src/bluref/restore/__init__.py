@@ -1,0 +1,1 @@
+"""Deblurring networks, their files, and the Deblurrer that people call."""

@@ -1,0 +1,169 @@
+"""NAFNet, the deblurring network: a U-shape of blocks without activation functions.
+
+Chen, Chu, Zhang, Sun: Simple Baselines for Image Restoration, ECCV 2022. Images of any size go
+in: right and bottom are padded with zeros to `multiple` inside and cut off again. Modules carry
+the names of the published checkpoints, so that those load by key.
+
+Fastest as `model.to(memory_format=torch.channels_last)` with inputs in the same format, and there
+under bfloat16 autocast where the hardware has it.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bluref.restore.pooling import ContextMean
+
+MAX_WIDTH, MAX_LEVELS, MAX_BLOCKS = 1024, 8, 256
+
+
+@dataclass(frozen=True)
+class NAFNetConfig:
+    """The shape of a NAFNet.
+
+    Raises:
+        ValueError: a value out of range, or `encoder` and `decoder` differ in length.
+    """
+
+    width: int = 32
+    """Channels at full resolution, doubled at every level."""
+    encoder: tuple[int, ...] = (1, 1, 1, 28)
+    """Blocks per level, fine to coarse."""
+    middle: int = 1
+    """Blocks at the coarsest level."""
+    decoder: tuple[int, ...] = (1, 1, 1, 1)
+    """Blocks per level, coarse to fine."""
+
+    def __post_init__(self) -> None:
+        levels = len(self.encoder)
+        if levels != len(self.decoder):
+            raise ValueError(f"encoder has {levels} levels, decoder {len(self.decoder)}")
+        if not 1 <= levels <= MAX_LEVELS:
+            raise ValueError(f"levels must lie in [1, {MAX_LEVELS}], got {levels}")
+        if not 1 <= self.width <= MAX_WIDTH:
+            raise ValueError(f"width must lie in [1, {MAX_WIDTH}], got {self.width}")
+        for blocks in (*self.encoder, self.middle, *self.decoder):
+            if not 0 <= blocks <= MAX_BLOCKS:
+                raise ValueError(f"blocks per level must lie in [0, {MAX_BLOCKS}], got {blocks}")
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of each pixel, biased variance, eps 1e-6.
+
+    Args:
+        channels: length of the normalised axis.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Normalise; in channels_last both permutations are views and nothing is copied."""
+        pixels = x.permute(0, 2, 3, 1)  # b h w c
+        normal = F.layer_norm(pixels, (x.shape[1],), self.weight, self.bias, eps=1e-6)
+        return normal.permute(0, 3, 1, 2)
+
+
+def gate(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c//2 h w"]:
+    """Multiply the first half of the channels by the second (SimpleGate)."""
+    first, second = x.chunk(2, dim=1)
+    return first * second
+
+
+class NAFBlock(nn.Module):
+    """Two residual halves, spatial and channel-wise, each scaled by a learned factor from zero.
+
+    y = x + beta * conv3(a * attend(a)), a = gate(conv2(conv1(norm1(x)))), conv2 depthwise 3x3;
+    out = y + gamma * conv5(gate(conv4(norm2(y)))). `attend` is a 1x1 convolution of channel means.
+
+    Args:
+        channels: of input and output.
+        stride: pixels of the image per pixel of the feature map; scales the local pooling.
+    """
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        wide = 2 * channels
+        self.norm1 = ChannelNorm(channels)
+        self.conv1 = nn.Conv2d(channels, wide, 1)
+        self.conv2 = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
+        self.sca = nn.Sequential(ContextMean(stride), nn.Conv2d(channels, channels, 1))
+        self.conv3 = nn.Conv2d(channels, channels, 1)
+        self.norm2 = ChannelNorm(channels)
+        self.conv4 = nn.Conv2d(channels, wide, 1)
+        self.conv5 = nn.Conv2d(channels, channels, 1)
+        self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
+        self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Both halves in turn."""
+        a = gate(self.conv2(self.conv1(self.norm1(x))))
+        y = x + _scaled(self.conv3, self.beta, a * self.sca(a))
+        return y + _scaled(self.conv5, self.gamma, gate(self.conv4(self.norm2(y))))
+
+
+def _scaled(conv: nn.Conv2d, factor: Tensor, x: Tensor) -> Tensor:
+    """The convolution times `factor`, by scaling its weights: one pass over the map less."""
+    scale = factor.flatten()
+    bias = None if conv.bias is None else conv.bias * scale
+    return F.conv2d(x, conv.weight * scale[:, None, None, None], bias)
+
+
+class NAFNet(nn.Module):
+    """Predicts the difference between a blurry image and the sharp one, and adds it.
+
+    Args:
+        config: blocks and channels; the default is the published network of width 32.
+    """
+
+    def __init__(self, config: NAFNetConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or NAFNetConfig()
+        widths = [self.config.width * 2**i for i in range(len(self.config.encoder) + 1)]
+        self.intro = nn.Conv2d(3, widths[0], 3, padding=1)
+        self.encoders = nn.ModuleList(
+            _blocks(n, widths[i], 2**i) for i, n in enumerate(self.config.encoder)
+        )
+        self.downs = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
+        self.middle_blks = _blocks(self.config.middle, widths[-1], self.multiple)
+        coarse_to_fine = widths[::-1]
+        self.ups = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(a, 4 * b, 1, bias=False), nn.PixelShuffle(2))
+            for a, b in pairwise(coarse_to_fine)
+        )
+        self.decoders = nn.ModuleList(
+            _blocks(n, c, c // widths[0])
+            for n, c in zip(self.config.decoder, coarse_to_fine[1:], strict=True)
+        )
+        self.ending = nn.Conv2d(widths[0], 3, 3, padding=1)
+
+    @property
+    def multiple(self) -> int:
+        """Sides that divide by this need no padding inside."""
+        return int(2 ** len(self.config.encoder))
+
+    def forward(self, blurry: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """The sharp image, not clamped."""
+        h, w = blurry.shape[-2:]
+        padded = F.pad(blurry, (0, -w % self.multiple, 0, -h % self.multiple))
+        x = self.intro(padded)
+        skips = []
+        for encoder, down in zip(self.encoders, self.downs, strict=True):
+            x = encoder(x)
+            skips.append(x)
+            x = down(x)  # b 2c h/2 w/2
+        x = self.middle_blks(x)
+        for up, decoder in zip(self.ups, self.decoders, strict=True):
+            x = decoder(up(x) + skips.pop())  # b c/2 2h 2w
+        sharp: Tensor = padded + self.ending(x)
+        return sharp[..., :h, :w]
+
+
+def _blocks(count: int, channels: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(*(NAFBlock(channels, stride) for _ in range(count)))

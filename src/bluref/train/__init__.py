@@ -1,0 +1,1 @@
+"""Recipes, losses, checkpoints and the one training loop."""

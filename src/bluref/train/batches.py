@@ -1,0 +1,173 @@
+"""Batches: pure functions of the step, so that a run resumes exactly with no loader state."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bluref.degrade.synthesis import SynthesisConfig, synthetic_pair
+from bluref.errors import UserError
+from bluref.frames.clip import Frame
+from bluref.frames.crops import Crop, random_crop
+from bluref.frames.randomness import item_generator, randint
+from bluref.frames.references import Sample
+from bluref.frames.store import FrameStore
+from bluref.pseudo.bank import Bank
+from bluref.pseudo.targets import target_in_box
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from.
+
+    Attributes:
+        blurry: the network's input; always the blurry frame itself (paper Eq. 3).
+        target: what it should come near.
+        weight: trust in [0, 1], zero where the target says nothing.
+        truth: the true sharp crop where a paired data set has one; measures, never teaches.
+    """
+
+    blurry: Float[Tensor, "b 3 h w"]
+    target: Float[Tensor, "b 3 h w"]
+    weight: Float[Tensor, "b 1 h w"]
+    truth: Float[Tensor, "b 3 h w"] | None = None
+
+
+BatchAt = Callable[[int], Batch]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How items are drawn.
+
+    Attributes:
+        seed: of the run.
+        batch: items per step.
+        crop: side in pixels.
+    """
+
+    seed: int
+    batch: int
+    crop: int
+
+    def generators(self, step: int) -> list[torch.Generator]:
+        """One generator per item: a pure function of (seed, step, item)."""
+        return [item_generator(self.seed, step, item) for item in range(self.batch)]
+
+
+@dataclass(frozen=True)
+class SyntheticBatches:
+    """Sharp frames blurred by random kernels: the warm start. No pair and no blurry frame involved.
+
+    Attributes:
+        frames: sharp frames.
+        store: where they are read from.
+        drawing: how items are drawn.
+        synthesis: blur and noise.
+    """
+
+    frames: Sequence[Frame]
+    store: FrameStore
+    drawing: Drawing
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of this step."""
+        generators = self.drawing.generators(step)
+        side = self.drawing.crop + 2 * self.synthesis.margin
+        cuts = []
+        for generator in generators:
+            frame = self.frames[randint(generator, len(self.frames))]
+            size = self.store.size(frame)
+            if min(size) < side:
+                raise UserError(
+                    f"{frame} is {size[1]}x{size[0]}, the warm start needs {side} pixels each way",
+                    f"lower --crop to {min(size) - 2 * self.synthesis.margin} or less, "
+                    "or set --warm-start 0",
+                )
+            cuts.append(self.store.cut(frame, random_crop(generator, size, side)))
+        blurry, sharp = synthetic_pair(torch.cat(cuts), generators, self.synthesis)
+        return Batch(blurry, sharp, torch.ones_like(sharp[:, :1]), sharp)
+
+
+@dataclass(frozen=True)
+class SupervisedBatches:
+    """Blurry frames with their true sharp versions: the upper bound.
+
+    Attributes:
+        samples: blurry frames; all must have a truth.
+        store: where they are read from.
+        drawing: how items are drawn; the same crops as `PseudoBatches` draws.
+    """
+
+    samples: Sequence[Sample]
+    store: FrameStore
+    drawing: Drawing
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of this step."""
+        blurry, truth = [], []
+        for generator in self.drawing.generators(step):
+            sample, crop = draw(generator, self.samples, self.store, self.drawing.crop)
+            if sample.truth is None:
+                raise UserError(f"{sample.blurry} has no true sharp version", "omit --supervised")
+            blurry.append(self.store.cut(sample.blurry, crop))
+            truth.append(self.store.cut(sample.truth, crop))
+        target = torch.cat(truth)
+        return Batch(torch.cat(blurry), target, torch.ones_like(target[:, :1]), target)
+
+
+@dataclass(frozen=True)
+class PseudoBatches:
+    """Blurry frames with pseudo-sharp targets from the bank (paper Eqs. 2 and 3).
+
+    Attributes:
+        samples: blurry frames with their references.
+        store: where they are read from.
+        drawing: how items are drawn.
+        bank: cached matches.
+        round: number of the bank's round in use.
+    """
+
+    samples: Sequence[Sample]
+    store: FrameStore
+    drawing: Drawing
+    bank: Bank
+    round: int
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of this step."""
+        drawn = [
+            draw(generator, self.samples, self.store, self.drawing.crop)
+            for generator in self.drawing.generators(step)
+        ]
+        targets = [self.bank.target(self.round, sample, crop) for sample, crop in drawn]
+        truths = [
+            self.store.cut(sample.truth, crop) for sample, crop in drawn if sample.truth is not None
+        ]
+        return Batch(
+            blurry=torch.cat([self.store.cut(sample.blurry, crop) for sample, crop in drawn]),
+            target=torch.cat([t.image for t in targets]),
+            weight=torch.cat([t.weight for t in targets]),
+            truth=torch.cat(truths) if len(truths) == len(drawn) else None,
+        )
+
+
+def draw(
+    generator: torch.Generator, samples: Sequence[Sample], store: FrameStore, side: int
+) -> tuple[Sample, Crop]:
+    """A sample and a box in it, anywhere, any flip.
+
+    Raises:
+        UserError: the frame is smaller than the box, so that a batch could not be put together.
+    """
+    sample = samples[randint(generator, len(samples))]
+    size = store.size(sample.blurry)
+    if min(size) < side:
+        raise UserError(
+            f"{sample.blurry} is {size[1]}x{size[0]}, smaller than the crop of {side}",
+            f"lower --crop to {min(size)} or less",
+        )
+    return sample, random_crop(generator, size, side)

@@ -1,0 +1,140 @@
+"""Judge a network on a paired data set, always beside doing nothing."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bluref.errors import UserError
+from bluref.frames.clip import Frame
+from bluref.frames.layouts import find_clips
+from bluref.media.picture import read_picture
+from bluref.measure import psnr as psnr_module
+from bluref.measure import ssim as ssim_module
+
+Image = Float[Tensor, "1 3 h w"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Means over images.
+
+    Attributes:
+        psnr: dB.
+        ssim: two-dimensional SSIM.
+        ssim3d: volumetric SSIM, the one of published deblurring tables.
+    """
+
+    psnr: float
+    ssim: float
+    ssim3d: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network is worth on a data set.
+
+    Attributes:
+        images: number of images.
+        scores: of the network's output.
+        identity: of the blurry input itself.
+        per_clip: clip -> (scores, identity).
+    """
+
+    images: int
+    scores: Scores
+    identity: Scores
+    per_clip: dict[str, tuple[Scores, Scores]]
+
+
+PROTOCOL = {
+    "psnr": psnr_module.PROTOCOL,
+    "ssim": ssim_module.PROTOCOL,
+    "ssim3d": ssim_module.PROTOCOL_3D,
+    "rounding": "output and truth rounded to 8 bits",
+    "mean": "of per-image values",
+}
+
+
+def evaluate(
+    deblur: Callable[[Image], Image],
+    data: Path,
+    *,
+    part: str = "test",
+    layout: str = "auto",
+    every: int = 1,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Deblur every blurry picture of a paired data set and compare with its truth.
+
+    Args:
+        deblur: the network.
+        data: a paired data set.
+        part: `train` or `test`.
+        layout: see `frames.layouts`.
+        every: take every n-th picture of a clip.
+        tell: called with (done, all).
+
+    Raises:
+        UserError: the data set has no truth, or a picture cannot be read.
+    """
+    pairs = paired_frames(data, part=part, layout=layout, every=every)
+    by_clip: dict[str, list[tuple[Scores, Scores]]] = {}
+    for done, (blurry, truth) in enumerate(pairs, start=1):
+        image, sharp = read_picture(blurry.path), read_picture(truth.path)
+        if image.shape != sharp.shape:
+            raise UserError(
+                f"{blurry.path} and {truth.path} differ in size", "give pictures of one size"
+            )
+        both = _score(deblur(image), sharp), _score(image, sharp)
+        by_clip.setdefault(blurry.clip, []).append(both)
+        tell(done, len(pairs))
+    every_pair = [both for of_clip in by_clip.values() for both in of_clip]
+    return Evaluation(
+        images=len(every_pair),
+        scores=_mean([scores for scores, _ in every_pair]),
+        identity=_mean([identity for _, identity in every_pair]),
+        per_clip={
+            clip: (_mean([s for s, _ in of_clip]), _mean([i for _, i in of_clip]))
+            for clip, of_clip in by_clip.items()
+        },
+    )
+
+
+def paired_frames(
+    data: Path, *, part: str, layout: str, every: int = 1
+) -> list[tuple[Frame, Frame]]:
+    """Every n-th blurry frame of every clip with its true sharp version.
+
+    Raises:
+        UserError: there is none.
+    """
+    pairs = []
+    for clip in find_clips(data, part=part, layout=layout):
+        paired = [i for i in sorted(clip.blurry) if i in clip.truth]
+        pairs += [(clip.blurry[i], clip.truth[i]) for i in paired[::every]]
+    if not pairs:
+        raise UserError(
+            f"{data} holds no pairs to measure on", "give a tree of SCENE/blur and SCENE/sharp"
+        )
+    return pairs
+
+
+def _score(image: Image, truth: Image) -> Scores:
+    rounded = psnr_module.on_8_bit(image)
+    return Scores(
+        psnr=min(psnr_module.psnr(rounded, truth).item(), 99.0),
+        ssim=ssim_module.ssim(rounded, truth).item(),
+        ssim3d=ssim_module.ssim3d(rounded, truth).item(),
+    )
+
+
+def _mean(scores: Sequence[Scores]) -> Scores:
+    return Scores(
+        psnr=statistics.fmean(s.psnr for s in scores),
+        ssim=statistics.fmean(s.ssim for s in scores),
+        ssim3d=statistics.fmean(s.ssim3d for s in scores),
+    )

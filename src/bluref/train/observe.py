@@ -1,0 +1,55 @@
+"""What a run tells whoever watches it. Every method does nothing, so that one may override a few."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The same few crops at one moment of training.
+
+    Attributes:
+        step: steps done.
+        blurry: the network's input.
+        target: pseudo-sharp target; black during the warm start, when there is none.
+        trust: its weight.
+        output: what the averaged network makes of `blurry`.
+    """
+
+    step: int
+    blurry: Float[Tensor, "b 3 h w"]
+    target: Float[Tensor, "b 3 h w"]
+    trust: Float[Tensor, "b 1 h w"]
+    output: Float[Tensor, "b 3 h w"]
+
+
+class Observer:
+    """Watches a run; nothing it does changes the result."""
+
+    def on_start(self, folder: Path, step: int, steps: int) -> None:
+        """The run begins, or goes on, at `step`."""
+
+    def on_prepare(self, done: int, total: int) -> None:
+        """Frames are being decoded."""
+
+    def on_refresh(self, round_: int, done: int, total: int) -> None:
+        """Targets are being renewed."""
+
+    def on_step(self, step: int, loss: float) -> None:
+        """`step` steps are done."""
+
+    def on_metrics(self, row: Mapping[str, float | str]) -> None:
+        """A row was added to metrics.csv."""
+
+    def on_snapshot(self, snapshot: Snapshot) -> None:
+        """A picture of where training stands."""
+
+    def on_message(self, text: str) -> None:
+        """Something a person should read."""
+
+    def on_end(self, folder: Path) -> None:
+        """The run is over, finished or interrupted; its files are complete."""

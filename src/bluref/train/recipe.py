@@ -1,0 +1,215 @@
+"""The recipe of a run: every choice, one field each. Imports no torch, so that help stays quick."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bluref.errors import UserError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every choice that a training run makes. Read from YAML, overridden on the command line."""
+
+    layout: str = "auto"
+    """How the data folder is read: auto, gopro, rb2v, phonecraft, clips."""
+
+    split: str = "auto"
+    """Which frames are blurry and which sharp: auto, alternating, halves, sharpness."""
+
+    choice: str = "auto"
+    """How references are chosen: near (both sides in time), random, or auto."""
+
+    delta: int = 1
+    """Smallest distance in frames between a blurry frame and its references."""
+
+    refs: int = 6
+    """Number of references per blurry frame."""
+
+    matcher: str = "dis"
+    """Dense matcher: dis, or dis-fast."""
+
+    strategy: str = "robust"
+    """How references become one target: robust, average, sequential, progressive."""
+
+    threshold: float | None = None
+    """Confidence in [0, 1] from which a reference may speak; the strategy's own if not given."""
+
+    backbone: str = "small"
+    """Deblurring network: small, light, nafnet-w32, nafnet-w64."""
+
+    steps: int = 5000
+    """Optimizer steps, warm start included."""
+
+    warm_start: int = 500
+    """First steps on sharp frames blurred by random kernels, no pairs involved; 0 for none."""
+
+    refresh_every: int = 1500
+    """Steps between two refreshes of the targets with the improved network."""
+
+    supervised: bool = False
+    """Train on the true sharp frames of a paired data set instead: the upper bound."""
+
+    batch: int = 8
+    """Crops per step."""
+
+    crop: int = 128
+    """Side of the crops in pixels."""
+
+    loss: str = "l1"
+    """Reconstruction loss: l1 or psnr."""
+
+    learning_rate: float = 1e-3
+    """Of Adam, at its highest."""
+
+    final_rate: float = 1e-6
+    """Learning rate at the last step; a half cosine leads there."""
+
+    ramp: int = 100
+    """First steps in which the learning rate rises from zero."""
+
+    grad_norm: float = 0.1
+    """Gradients are scaled down to this norm where they exceed it."""
+
+    ema: float = 0.999
+    """Decay of the averaged copy of the network that refreshes targets and is saved."""
+
+    min_coverage: float = 0.05
+    """Share of a crop that references must cover, or the crop does not count."""
+
+    precision: str = "auto"
+    """bf16 where the hardware is fast at it (auto), or fp32."""
+
+    seed: int = 0
+    """Of everything that is drawn at random."""
+
+    save_every: int = 250
+    """Steps between two checkpoints."""
+
+    log_every: int = 50
+    """Steps between two rows of metrics.csv."""
+
+    snapshot_every: int = 500
+    """Steps between two contact sheets."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no run could do.
+
+        Raises:
+            UserError: names the field and its bounds.
+        """
+        for name in ("delta", "refs", "steps", "refresh_every", "batch", "save_every"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("log_every", "snapshot_every"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("warm_start", "ramp"):
+            _at_least(name, getattr(self, name), 0)
+        _at_least("crop", self.crop, 32)
+        for name in ("threshold", "ema", "min_coverage"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise UserError(f"{name} is {value}", "it must lie in [0, 1]")
+        for name in ("learning_rate", "final_rate", "grad_norm"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} is {getattr(self, name)}", "it must be above 0")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UserError(
+                    f"unknown {name} {getattr(self, name)!r}", f"use one of {', '.join(choices)}"
+                )
+
+
+CHOICES = {
+    "matcher": ("dis", "dis-fast"),
+    "strategy": ("robust", "average", "sequential", "progressive"),
+    "loss": ("l1", "psnr"),
+    "precision": ("auto", "fp32"),
+}
+
+
+def _at_least(name: str, value: int, bound: int) -> None:
+    if value < bound:
+        raise UserError(f"{name} is {value}", f"it must be at least {bound}")
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe from YAML: a mapping of field names to values; fields left out keep their default.
+
+    Raises:
+        UserError: unreadable, not a mapping, an unknown field or a value of the wrong kind.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {error}", "mend or replace it") from None
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path} is not a recipe", "write one `field: value` per line")
+    return recipe_from(loaded, where=str(path))
+
+
+def recipe_from(values: dict[str, Any], *, where: str) -> Recipe:
+    """A recipe from plain values.
+
+    Raises:
+        UserError: an unknown field or a value of the wrong kind, with `where` it was found.
+    """
+    fields = {f.name: f for f in dataclasses.fields(Recipe)}
+    for name, value in values.items():
+        if name not in fields:
+            raise UserError(f"{where}: no such field {name!r}", f"use {', '.join(fields)}")
+        if not _fits(value, fields[name].type):
+            raise UserError(
+                f"{where}: {name} is {value!r}", f"it must be of type {fields[name].type}"
+            )
+    return Recipe(**values)
+
+
+def _fits(value: object, kind: object) -> bool:
+    """Whether a YAML value may stand for a field; whole numbers may stand for fractions."""
+    text = kind.__name__ if isinstance(kind, type) else str(kind)
+    if value is None:
+        return "None" in text
+    if isinstance(value, bool):
+        return text == "bool"
+    if isinstance(value, int):
+        return text.startswith(("int", "float"))
+    return text.startswith(type(value).__name__)
+
+
+def read_run(run: Path) -> dict[str, Any]:
+    """What the recipe.yaml of a run says: `recipe`, `data` and `versions`.
+
+    Raises:
+        UserError: no run there, or its recipe.yaml was damaged.
+    """
+    path = run / "recipe.yaml"
+    if not path.is_file():
+        raise UserError(f"{run} holds no run", "start it without --resume, or name another folder")
+    try:
+        loaded = yaml.safe_load(path.read_text("utf-8"))
+        return {part: dict(loaded[part]) for part in ("recipe", "data", "versions")}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged: {error}", "start a new run in another folder"
+        ) from None
+
+
+def read_run_recipe(run: Path) -> Recipe:
+    """The recipe of an existing run.
+
+    Raises:
+        UserError: no run there, or its recipe.yaml was damaged.
+    """
+    return recipe_from(read_run(run)["recipe"], where=str(run / "recipe.yaml"))
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Lines `name: old -> new` for every value that differs, for a person to read."""
+    return [
+        f"{name}: {old.get(name)} -> {new.get(name)}"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    ]

@@ -1,0 +1,144 @@
+"""Where batches come from at each step: the curriculum of warm start and rounds of targets."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bluref.errors import UserError
+from bluref.frames.references import Sample
+from bluref.pseudo.bank import Bank, BlurryItself, Teacher
+from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.files import load_network, save_network
+from bluref.train.batches import Batch, PseudoBatches, SupervisedBatches, SyntheticBatches
+
+TellRefresh = Callable[[int, int, int], None]
+
+
+class Source(Protocol):
+    """Gives the batch of a step, after being renewed where a round begins."""
+
+    def phase(self, step: int) -> str:
+        """`warm`, `pseudo` or `supervised`."""
+        ...
+
+    def round_at(self, step: int) -> int | None:
+        """Number of the round of targets that `step` learns from; None where there are none."""
+        ...
+
+    def renew(self, round_: int, average: nn.Module, tell: TellRefresh) -> None:
+        """Make the targets of a round with the averaged network, or find them on disk."""
+        ...
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of this step: a function of the step, the seed and the round's targets."""
+        ...
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """True pairs all the way: the upper bound."""
+
+    batches: SupervisedBatches
+
+    def phase(self, step: int) -> str:
+        """Always `supervised`."""
+        return "supervised"
+
+    def round_at(self, step: int) -> int | None:
+        """There are no rounds."""
+        return None
+
+    def renew(self, round_: int, average: nn.Module, tell: TellRefresh) -> None:
+        """Nothing is renewed."""
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of this step."""
+        return self.batches(step)
+
+
+@dataclass
+class Curriculum:
+    """Warm start on synthetic blur, then rounds of pseudo-sharp targets (paper Sec. 3.1).
+
+    The targets of round k are matched on what the averaged network makes of the blurry frames at
+    the step where the round begins; those of round 0 on the blurry frames themselves if there was
+    no warm start.
+
+    Attributes:
+        warm: batches of the warm start.
+        pseudo: batches from the bank.
+        warm_start: number of warm steps.
+        refresh_every: steps per round.
+        training_size: side of the crops in pixels, for local pooling in the refresh.
+    """
+
+    warm: SyntheticBatches
+    pseudo: PseudoBatches
+    warm_start: int
+    refresh_every: int
+    training_size: int
+
+    @property
+    def bank(self) -> Bank:
+        """Where targets are kept."""
+        return self.pseudo.bank
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """What is learnt from."""
+        return self.pseudo.samples
+
+    def phase(self, step: int) -> str:
+        """`warm`, then `pseudo`."""
+        return "warm" if step < self.warm_start else "pseudo"
+
+    def round_at(self, step: int) -> int | None:
+        """Rounds begin with the first step after the warm start."""
+        if step < self.warm_start:
+            return None
+        return (step - self.warm_start) // self.refresh_every
+
+    def renew(self, round_: int, average: nn.Module, tell: TellRefresh) -> None:
+        """Match anew on the averaged network's output; what is on disk already is kept."""
+        self.bank.refresh(
+            round_,
+            self.samples,
+            self._teacher(round_, average),
+            tell=lambda done, total: tell(round_, done, total),
+        )
+        self.bank.forget(before=round_)
+        self.pseudo = replace(self.pseudo, round=round_)
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of this step."""
+        return self.warm(step) if step < self.warm_start else self.pseudo(step)
+
+    def _teacher(self, round_: int, average: nn.Module) -> Teacher:
+        """The network as it was when the round began.
+
+        It is kept with the round: a run that resumes in the middle can make up for lost entries.
+        """
+        if round_ == 0 and self.warm_start == 0:
+            return BlurryItself()
+        folder = self.bank.folder / f"round-{round_:04d}" / "teacher"
+        try:
+            load_network(folder)
+        except UserError:  # not there yet, or torn
+            save_network(average, folder, training_size=self.training_size, meta={"round": round_})
+        return _SavedTeacher(folder)
+
+
+class _SavedTeacher:
+    """A network in a folder, as a teacher."""
+
+    def __init__(self, folder: Path) -> None:
+        self.identity = (folder / "model.json").read_text("utf-8")
+        self._deblur = Deblurrer.from_pretrained(folder)
+
+    def __call__(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
+        """Deblur one picture."""
+        return self._deblur(image)

@@ -1,0 +1,147 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from bluref.errors import UserError
+from bluref.media.whole import whole_file, write_text_whole
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def interrupt(path, error):
+    with whole_file(path) as partial:
+        partial.write_text("half")
+        raise error
+
+
+def failing(code, filename=None):
+    def fail(*_arguments, **_options):
+        raise OSError(code, os.strerror(code), filename)
+
+    return fail
+
+
+def test_the_file_appears_only_when_the_block_has_ended(tmp_path):
+    path = tmp_path / "out.txt"
+    with whole_file(path) as partial:
+        partial.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["out.txt"]
+
+
+def test_the_temporary_file_is_hidden_beside_the_target_with_its_suffix(tmp_path):
+    with whole_file(tmp_path / "a.png") as partial:
+        assert partial.parent == tmp_path
+        assert partial.name.startswith(".")
+        assert partial.suffix == ".png"
+        partial.write_bytes(b"")
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, GeneratorExit])
+def test_an_interrupted_block_leaves_the_old_file_and_no_rubbish(tmp_path, error):
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+    with pytest.raises(error):
+        interrupt(path, error)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["out.txt"]
+
+
+def test_missing_parents_are_made(tmp_path):
+    write_text_whole(tmp_path / "a" / "b" / "c.txt", "x")
+    assert (tmp_path / "a" / "b" / "c.txt").read_text() == "x"
+
+
+def test_text_is_utf8_with_line_ends_as_given(tmp_path):
+    write_text_whole(tmp_path / "t", "ä\r\n\n")
+    assert (tmp_path / "t").read_bytes() == b"\xc3\xa4\r\n\n"
+
+
+@pytest.mark.parametrize("name", ["with space", "quo'te\"s", "line\nbreak", "Übung 写真", "-o"])
+def test_any_file_name_works(tmp_path, name):
+    write_text_whole(tmp_path / name, "x")
+    assert names(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("call", ["fsync", "write"])
+@pytest.mark.parametrize("old", [None, "old"])
+def test_a_full_disk_leaves_the_old_file_and_says_so(tmp_path, monkeypatch, call, old):
+    path = tmp_path / "out.txt"
+    if old is not None:
+        path.write_text(old)
+    if call == "fsync":
+        monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
+    else:
+        monkeypatch.setattr(Path, "write_bytes", failing(errno.ENOSPC))
+    with pytest.raises(UserError) as caught:
+        write_text_whole(path, "new")
+    assert str(path) in caught.value.problem
+    assert "no space left" in caught.value.problem
+    assert "free some disk space" in caught.value.fix
+    assert names(tmp_path) == ([] if old is None else ["out.txt"])
+    assert old is None or path.read_text() == old
+
+
+def test_data_is_flushed_before_the_rename_and_the_folder_after_it(tmp_path, monkeypatch):
+    path, calls = tmp_path / "out.txt", []
+    fsync, replace = os.fsync, Path.replace
+
+    def note_flush(descriptor):
+        calls.append("flush folder" if path.exists() else "flush file")
+        fsync(descriptor)
+
+    def note_rename(source, target):
+        calls.append("rename")
+        return replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_flush)
+    monkeypatch.setattr(Path, "replace", note_rename)
+    write_text_whole(path, "x")
+    assert calls == ["flush file", "rename", "flush folder"]
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_a_folder_that_cannot_be_written_is_a_user_error(tmp_path, code):
+    path = tmp_path / "out.txt"
+    with pytest.raises(UserError) as caught, whole_file(path) as partial:
+        failing(code, str(partial))()
+    assert str(path) in caught.value.problem
+    assert caught.value.fix
+
+
+def test_a_parent_that_cannot_be_made_is_a_user_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "mkdir", failing(errno.EROFS, str(tmp_path / "new")))
+    with pytest.raises(UserError, match="read-only"), whole_file(tmp_path / "new" / "x"):
+        pass
+
+
+def test_a_parent_that_is_a_file_is_a_user_error(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="parent is a folder"):
+        write_text_whole(tmp_path / "file" / "out.txt", "x")
+
+
+def test_what_is_not_a_regular_file_is_never_replaced(tmp_path):
+    folder, pipe = tmp_path / "folder", tmp_path / "pipe"  # a pipe stands for every device
+    folder.mkdir()
+    os.mkfifo(pipe)
+    for path in (folder, pipe):
+        with pytest.raises(UserError, match="not a file"):
+            write_text_whole(path, "x")
+    assert folder.is_dir()
+    assert pipe.is_fifo()
+
+
+def test_a_name_that_is_too_long_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="shorter name"):
+        write_text_whole(tmp_path / ("x" * 300), "x")
+
+
+def test_an_unreadable_input_inside_the_block_is_not_blamed_on_the_output(tmp_path):
+    with pytest.raises(PermissionError), whole_file(tmp_path / "out"):
+        failing(errno.EACCES, "/some/input")()
