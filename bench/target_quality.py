@@ -46,10 +46,8 @@ class Tally:
     def print(self, delta: int) -> None:
         for (shown, method), values in self.rows.items():
             target, identity, coverage = torch.tensor(values).mean(dim=0).tolist()
-            print(
-                f"| {delta} | {shown} | {method} | {target:.2f} | {identity:.2f} | {coverage:.3f} |",
-                flush=True,
-            )
+            cells = [delta, shown, method, f"{target:.2f}", f"{identity:.2f}", f"{coverage:.3f}"]
+            print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
 def whole(image: torch.Tensor) -> PseudoSharp:

@@ -74,8 +74,8 @@ def expose(
     truth: dict[int, Tensor] = {}
     for index, interval in enumerate(_intervals(frames, flow)):
         for middle in _open_shutters(index, half, config.every):
-            begin, end = max(index, middle - half), min(index + 1, middle + half)
-            seen = _gather(interval, begin - index, end - index, config.subframes)
+            begin, end = max(0.0, middle - half - index), min(1.0, middle + half - index)
+            seen = _gather(interval, begin, end, config.subframes)
             light[middle] = light.get(middle, 0) + seen
             if middle == index:
                 truth[middle] = interval.first

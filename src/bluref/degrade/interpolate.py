@@ -16,6 +16,8 @@ p + flow(p); both pictures are `1 3 h w`."""
 
 _ROUNDS = 4  # of the fixed point; more gain less than 0.02 dB on real footage
 _UNSETTLED = 2.0  # half-size pixels: residual of the fixed point at which a path hardly exists
+_DOUBT = 1.0  # half-size pixels: a path that misses its start by this on the way back is doubtful
+_DOUBTFUL = 0.05  # weight left to a path that the other frame does not confirm
 
 
 @dataclass(frozen=True)
@@ -51,25 +53,30 @@ def between(interval: Interval, times: Sequence[float]) -> Iterator[Float[Tensor
     """What the camera saw at the given times, each in [0, 1].
 
     Both frames are warped to the time along straight paths and blended. A path that ends at q
-    solves q = p + time * flow(p), by fixed point. Where it has no solution, the surface is
-    covered at that time, and where it leaves the frame, it was not seen: there the frame is
-    silent. Else the frame nearer in time weighs more.
+    solves q = p + time * flow(p), by fixed point. A frame is silent where there is no solution,
+    since the surface is covered at that time, and where the path leaves the frame. A path that
+    the other frame's flow does not confirm, since something else covers its end, yields to one
+    that is confirmed. Else the frame nearer in time weighs more.
 
     Raises:
         ValueError: a time outside [0, 1].
     """
     forward, backward = _halved(interval.forward), _halved(interval.backward)
+    doubt_early, doubt_late = _doubt(forward, backward), _doubt(backward, forward)
     for time in times:
         if not 0 <= time <= 1:
             raise ValueError(f"times must lie in [0, 1], got {time}")
-        early, trust_early = _arrive(interval.first, forward, time)
-        late, trust_late = _arrive(interval.second, backward, 1 - time)
+        early, trust_early = _arrive(interval.first, forward, doubt_early, time)
+        late, trust_late = _arrive(interval.second, backward, doubt_late, 1 - time)
         weight_early, weight_late = (1 - time) * trust_early, time * trust_late
         yield (weight_early * early + weight_late * late) / (weight_early + weight_late)
 
 
 def _arrive(
-    frame: Float[Tensor, "1 3 H W"], flow: Float[Tensor, "1 2 h w"], time: float
+    frame: Float[Tensor, "1 3 H W"],
+    flow: Float[Tensor, "1 2 h w"],
+    doubt: Float[Tensor, "1 1 h w"],
+    time: float,
 ) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 1 H W"]]:
     """The frame moved a share `time` of its flow, and how far each pixel is to be believed."""
     here = -time * flow  # q + here(q) is where q came from
@@ -78,10 +85,18 @@ def _arrive(
         residual = _length(here + time * arrived)
         here = -time * arrived
     settled = torch.exp(-((residual / _UNSETTLED) ** 2))
+    confirmed = torch.exp(-((warp(doubt, here, mode="bilinear") / _DOUBT) ** 2))
     seen = inside(here, (flow.shape[-2], flow.shape[-1]))
-    trust = settled * seen + 1e-4  # never silent on both sides
+    trust = seen * settled * (_DOUBTFUL + confirmed) + 1e-4  # never silent on both sides
     full = frame.shape[-2:]
     return warp(frame, _resized(here, full)), F.interpolate(trust, full, mode="bilinear")
+
+
+def _doubt(
+    flow: Float[Tensor, "1 2 h w"], back: Float[Tensor, "1 2 h w"]
+) -> Float[Tensor, "1 1 h w"]:
+    """Distance in pixels between a pixel and where its flow there and back again ends."""
+    return _length(flow + warp(back, flow, mode="bilinear"))
 
 
 def _length(vectors: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 1 h w"]:

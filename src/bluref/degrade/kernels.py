@@ -6,6 +6,7 @@ its way (after Boracchi and Foi, "Modeling the performance of image restoration 
 picture then lies exactly over its sharp one, and no network can learn a shift from the pair.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -142,5 +143,5 @@ def draw_paths(paths: Float[Tensor, "b n 2"], *, size: int) -> Float[Tensor, "b 
 def _inertia(steps: int, decay: float) -> Float[Tensor, "n n"]:
     """Turns white noise into a walk of unit variance: v_i = decay v_{i-1} + noise_i."""
     age = torch.arange(steps)[:, None] - torch.arange(steps)
-    past = torch.full((steps, steps), decay).pow(age.clamp(min=0)) * (age >= 0)
-    return past * (1 - decay**2) ** 0.5
+    past: Tensor = torch.full((steps, steps), decay).pow(age.clamp(min=0)) * (age >= 0)
+    return past * math.sqrt(1 - decay**2)

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from bluref.degrade.camera_path import HandConfig
 from bluref.degrade.footage import Exposure, ExposureConfig, expose
-from bluref.degrade.handheld import HandheldConfig, film, fits
+from bluref.degrade.handheld import film
 from bluref.degrade.interpolate import FlowEstimator
 from bluref.degrade.randomness import generator_of
 from bluref.degrade.simulation import ClipReport, Failure, SimulateConfig, SimulateReport
 from bluref.degrade.sources import find_source, read_footage, read_photograph
+from bluref.degrade.stage import HandheldConfig, fits
 from bluref.degrade.tree import develop, write_clip
 from bluref.errors import UserError
 from bluref.media.video import probe_video

@@ -36,7 +36,7 @@ def develop(
         return noisy.clamp(0, 1)
     file = io.BytesIO()
     Image.fromarray(to_array(noisy)).save(file, "JPEG", quality=jpeg, subsampling="4:2:0")
-    return from_array(np.asarray(Image.open(file)))
+    return from_array(np.array(Image.open(file)))
 
 
 def write_clip(

@@ -58,7 +58,7 @@ def inside(
         flow: pixels of the target, x first.
         reference_size: (height, width) of the reference.
     """
-    at = pixel_grid(*flow.shape[-2:], flow) + flow
+    at = pixel_grid(flow.shape[-2], flow.shape[-1], flow) + flow
     x, y = at[:, :1], at[:, 1:]
     height, width = reference_size
     return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)

@@ -24,7 +24,7 @@ class Frame:
 
     @property
     def key(self) -> str:
-        """The identity as text, `clip/index`: stable across machines, usable as a file name stem."""
+        """The identity as text, `clip/index`: the same on every machine."""
         return f"{self.clip}/{self.index:06d}"
 
     def __str__(self) -> str:

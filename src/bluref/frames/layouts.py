@@ -17,7 +17,10 @@ from pathlib import Path
 from bluref.errors import UserError
 from bluref.frames.clip import Clip, Frame
 from bluref.media.picture import list_pictures
-from bluref.media.video import is_video, probe_video
+from bluref.media.video import is_video, probe_video, stream_video
+
+# Containers that count their frames; of others `probe_video` only estimates how many there are.
+COUNTED_SUFFIXES = frozenset([".mp4", ".mov", ".m4v", ".3gp"])
 
 Layout = str
 LAYOUTS: tuple[Layout, ...] = ("auto", "gopro", "rb2v", "phonecraft", "clips")
@@ -62,7 +65,7 @@ def _part_of(data: Path, part: str) -> Path:
 
 def detect_layout(root: Path) -> Layout:
     """The layout that the folder names of `root` suggest."""
-    names = {p.name for p in root.iterdir() if p.is_dir()}
+    names = {p.name for p in _entries(root) if p.is_dir()}
     if {"blurry", "sharp"} <= names:
         return "phonecraft"
     if {"blur", "sharp"} <= names:
@@ -73,14 +76,14 @@ def detect_layout(root: Path) -> Layout:
 
 
 def _read_gopro(root: Path) -> list[Clip]:
-    scenes = sorted(p for p in root.iterdir() if (p / "blur").is_dir())
+    scenes = [p for p in _entries(root) if (p / "blur").is_dir()]
     return [_paired_clip(p.name, p / "blur", p / "sharp") for p in scenes]
 
 
 def _read_rb2v(root: Path) -> list[Clip]:
     return [
         _paired_clip(p.name, p, root / "sharp" / p.name)
-        for p in sorted((root / "blur").iterdir())
+        for p in _entries(root / "blur")
         if p.is_dir()
     ]
 
@@ -110,8 +113,8 @@ _READERS: Mapping[Layout, Callable[[Path], list[Clip]]] = {
 
 def _paired_clip(name: str, blur: Path, sharp: Path) -> Clip:
     """A clip whose blurry and sharp frames carry the same names."""
-    blurry_files = {p.stem: p for p in list_pictures(blur)}
-    sharp_files = {p.stem: p for p in list_pictures(sharp)} if sharp.is_dir() else {}
+    blurry_files = _pictures(blur)
+    sharp_files = _pictures(sharp) if sharp.is_dir() else {}
     if not blurry_files:
         raise UserError(f"no pictures in {blur}", "remove the scene, or put its frames there")
     missing = sorted(blurry_files.keys() - sharp_files.keys())
@@ -132,41 +135,67 @@ def _clip_frames(root: Path, *, prefix: str = "") -> dict[str, dict[int, Frame]]
 
     Pictures that lie in `root` itself are one clip more, named like the folder.
     """
-    clips = {}
-    for path in sorted(root.iterdir()):
-        name = prefix + (path.name if path.is_dir() else path.stem)
+    clips: dict[str, dict[int, Frame]] = {}
+    for path in [*_entries(root), root]:
         if path.is_dir():
+            name = prefix + path.absolute().name
             frames = _pictures_as_frames(name, path)
         elif is_video(path):
+            name = prefix + path.stem
             frames = _video_as_frames(name, path)
         else:
             continue
-        if frames:
-            clips[name] = frames
-    loose = _pictures_as_frames(prefix + root.name, root)
-    if loose:
-        clips[prefix + root.name] = loose
+        if not frames:
+            continue
+        if name in clips:
+            raise UserError(f"{path} is the second clip called {name!r} there", "rename one")
+        clips[name] = frames
     return clips
 
 
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a folder, by name; hidden files and folders are none of ours."""
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise UserError(
+            f"cannot list {folder}: {error.strerror}", "check the path, and the tree or --layout"
+        ) from None
+
+
+def _pictures(folder: Path) -> dict[str, Path]:
+    """The pictures of a folder by stem, in natural order: a frame keeps its name as PNG or JPEG."""
+    pictures: dict[str, Path] = {}
+    for path in list_pictures(folder):
+        other = pictures.setdefault(path.stem, path)
+        if other is not path:
+            raise UserError(f"{path} and {other} bear the same name", "keep one of the two")
+    return pictures
+
+
 def _pictures_as_frames(name: str, folder: Path) -> dict[int, Frame]:
-    files = {p.stem: p for p in list_pictures(folder)}
+    files = _pictures(folder)
     numbers = frame_numbers(files)
     return {numbers[stem]: Frame(name, numbers[stem], path) for stem, path in files.items()}
 
 
 def _video_as_frames(name: str, path: Path) -> dict[int, Frame]:
-    return {i: Frame(name, i, path, i) for i in range(probe_video(path).frames)}
+    counted = path.suffix.lower() in COUNTED_SUFFIXES
+    frames = probe_video(path).frames if counted else sum(1 for _ in stream_video(path))
+    return {i: Frame(name, i, path, i) for i in range(frames)}
 
 
 def frame_numbers(stems: Iterable[str]) -> dict[str, int]:
     """The frame number of each file stem: its last run of digits, or its place if that fails.
 
     Places are used for the whole clip as soon as one stem has no digits or two share a number.
+
+    Args:
+        stems: in the order in which places are given.
     """
     ordered = list(stems)
     found = [re.search(r"(\d+)\D*$", stem) for stem in ordered]
     numbers = [int(match[1]) for match in found if match]
     if len(set(numbers)) == len(ordered):
         return dict(zip(ordered, numbers, strict=True))
-    return {stem: place for place, stem in enumerate(sorted(ordered))}
+    return {stem: place for place, stem in enumerate(ordered)}

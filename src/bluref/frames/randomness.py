@@ -12,7 +12,9 @@ def item_generator(*identity: int | str) -> torch.Generator:
     prefetching, restarts and machines cannot change it, so resuming needs no saved loader state.
     Each number or word counts: no two identities share a stream.
     """
-    text = "/".join(f"{type(part).__name__}:{part}" for part in identity)
+    # A slash within a word is doubled, so that one word never reads like two.
+    words = [f"{type(part).__name__}:{str(part).replace('/', '//')}" for part in identity]
+    text = "/".join(words)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
 

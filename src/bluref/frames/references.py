@@ -1,6 +1,6 @@
 """Which sharp frames serve which blurry frame."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bluref.errors import UserError
@@ -79,11 +79,12 @@ def choose_references(footage: Footage, rule: ReferenceRule) -> list[Sample]:
     return samples
 
 
-def nearest(blurry: Frame, sharp: Iterable[Frame], *, delta: int, refs: int) -> tuple[Frame, ...]:
+def nearest(blurry: Frame, sharp: Sequence[Frame], *, delta: int, refs: int) -> tuple[Frame, ...]:
     """Two groups of consecutive sharp frames, one each side (paper Fig. 3, Sec. 4.1).
 
     Each group holds the refs / 2 sharp frames nearest in time among those at distance `delta` or
-    more. Where the clip ends before a group is full, the other side gives more, so that N stays.
+    more; of an odd number the later group holds one more. Where the clip ends before a group is
+    full, the other side gives more, so that N stays.
 
     Returns:
         at most `refs` frames, nearest first, the earlier one first at equal distance.
@@ -101,7 +102,7 @@ def _same_scene(blurry: Frame, by_clip: dict[str, list[Frame]]) -> list[Frame]:
     return by_clip.get("sharp/" + blurry.clip.removeprefix("blurry/"), [])
 
 
-def _random(blurry: Frame, sharp: Iterable[Frame], rule: ReferenceRule) -> tuple[Frame, ...]:
+def _random(blurry: Frame, sharp: Sequence[Frame], rule: ReferenceRule) -> tuple[Frame, ...]:
     """`refs` different frames, a function of the rule's seed and the blurry frame's identity.
 
     Within the blurry frame's own clip, `delta` still holds.

@@ -1,8 +1,11 @@
 """Which frames are blurry input and which are sharp references."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 from bluref.errors import UserError
 from bluref.frames.clip import Clip, Frame
@@ -32,11 +35,13 @@ def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Foot
     """Give every frame a role, clip by clip.
 
     `alternating`: even frame numbers are blurry, odd ones sharp, the only split with which the
-    paper's Delta = 1 and its counts agree. `halves`: the first half of a clip is blurry, the second
-    sharp, so that the two never interleave. `sharpness`: frames that are sharper than their
-    neighbours in time are sharp, those that are less sharp are blurry, the rest is left out.
-    `auto`: `alternating` for paired data sets, `sharpness` for plain clips. Clips that were recorded
-    as blurry or as sharp keep that role whatever the split.
+    paper's Delta = 1 and its counts agree; of a clip that keeps every k-th frame the numbers are
+    divided by k. `halves`: the first half of a clip is blurry, the second sharp, so that the two
+    never interleave. `sharpness`: frames that are sharper than their neighbours in time are sharp,
+    those that are less sharp are blurry, the rest is left out; of a paired data set it looks at the
+    blurry frames alone, as if they were plain footage. `auto`: `alternating` for paired data sets,
+    `sharpness` for plain clips. Clips that were recorded as blurry or as sharp keep that role
+    whatever the split.
 
     Args:
         clips: what `layouts.find_clips` found.
@@ -44,7 +49,7 @@ def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Foot
         sharpness: measures a frame; called only by the `sharpness` split.
 
     Raises:
-        UserError: unknown split, no blurry or no sharp frame left, or a picture that is in both sets.
+        UserError: unknown split, no blurry or no sharp frame left, or a file that is in both sets.
     """
     if how not in SPLITS:
         raise UserError(f"unknown split {how!r}", f"use one of {', '.join(SPLITS)}")
@@ -56,7 +61,13 @@ def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Foot
         blurry += mine
         sharp += references
         truth |= {f.key: clip.truth[f.index] for f in mine if f.index in clip.truth}
-    _check_roles(blurry, sharp)
+    for frames, role in ((blurry, "blurry"), (sharp, "sharp")):
+        if not frames:
+            raise UserError(
+                f"no frame is left for the {role} set",
+                "give longer clips (at least two frames), or another --split",
+            )
+    _refuse_shared(blurry, sharp)
     return Footage(tuple(blurry), tuple(sharp), truth)
 
 
@@ -69,35 +80,39 @@ def _split_clip(clip: Clip, how: Split, sharpness: Sharpness) -> tuple[list[Fram
     if how == "halves":
         blurry_indices = set(indices[: len(indices) // 2])
     else:
-        blurry_indices = {i for i in indices if i % 2 == 0}
+        stride = math.gcd(*(after - before for before, after in pairwise(indices))) or 1
+        blurry_indices = {i for i in indices if i // stride % 2 == 0}
     return (
         [clip.blurry[i] for i in sorted(clip.blurry) if i in blurry_indices],
         [clip.sharp[i] for i in sorted(clip.sharp) if i not in blurry_indices],
     )
 
 
-def _check_roles(blurry: list[Frame], sharp: list[Frame]) -> None:
-    """Refuse an empty set, and a picture that would be its own reference."""
-    for frames, role in ((blurry, "blurry"), (sharp, "sharp")):
-        if not frames:
+def _refuse_shared(blurry: list[Frame], sharp: list[Frame]) -> None:
+    """Refuse a file that would be its own reference: equal content in both sets.
+
+    A video whose frames are shared out between the two sets is one file in both, and fine.
+    """
+    videos = {f.path for f in blurry if f.position is not None}
+    videos &= {f.path for f in sharp if f.position is not None}
+    sizes = [
+        {path: path.stat().st_size for path in {f.path: None for f in frames} if path not in videos}
+        for frames in (blurry, sharp)
+    ]
+    common = set(sizes[0].values()) & set(sizes[1].values())
+    references = {_digest(path): path for path, size in sizes[1].items() if size in common}
+    for path, size in sizes[0].items():
+        other = references.get(_digest(path)) if size in common else None
+        if other is not None:
             raise UserError(
-                f"no frame is left for the {role} set",
-                "give longer clips (at least two frames), or another --split",
+                f"{path} and {other} are the same file, once blurry, once sharp",
+                "remove it from one of the two folders",
             )
-    by_size: dict[int, list[Frame]] = {}
-    for frame in sharp:
-        if frame.position is None:
-            by_size.setdefault(frame.path.stat().st_size, []).append(frame)
-    for frame in blurry:
-        if frame.position is not None:
-            continue
-        for other in by_size.get(frame.path.stat().st_size, ()):
-            if _digest(frame) == _digest(other):
-                raise UserError(
-                    f"{frame.path} and {other.path} are the same picture, once blurry, once sharp",
-                    "remove it from one of the two folders",
-                )
 
 
-def _digest(frame: Frame) -> bytes:
-    return hashlib.blake2b(frame.path.read_bytes()).digest()
+def _digest(path: Path) -> bytes:
+    digest = hashlib.blake2b()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.digest()

@@ -8,6 +8,7 @@ flat file, and a box reads only its own rows through the operating system's cach
 import hashlib
 import os
 import shutil
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from bluref.media.pixels import from_array, to_array
 from bluref.media.video import probe_video, stream_video
 from bluref.media.whole import whole_file
 
+# Files kept open: each holds a descriptor, of which a process commonly has 1024.
+KEPT_OPEN = 256
+
 
 class FrameStore:
     """Decoded frames in a folder, one file each, keyed by the source file's identity and age.
@@ -34,6 +38,7 @@ class FrameStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._sizes: dict[Path, tuple[int, int]] = {}
+        self._open: OrderedDict[Frame, np.ndarray] = OrderedDict()
         self._identities: dict[Frame, str] = {}
 
     def size(self, frame: Frame) -> tuple[int, int]:
@@ -80,10 +85,16 @@ class FrameStore:
 
     def pixels(self, frame: Frame) -> UInt8[np.ndarray, "h w 3"]:
         """The whole frame as a read-only view of its file."""
+        if frame in self._open:
+            self._open.move_to_end(frame)
+            return self._open[frame]
         path = self._file(frame)
         if not path.exists():
             self.prepare([frame])
-        return np.load(path, mmap_mode="r")
+        self._open[frame] = np.load(path, mmap_mode="r")
+        if len(self._open) > KEPT_OPEN:
+            self._open.popitem(last=False)
+        return self._open[frame]
 
     def image(self, frame: Frame) -> Float[Tensor, "1 3 h w"]:
         """The whole frame."""
@@ -113,7 +124,6 @@ class FrameStore:
         return self.folder / f"{self.identity(frame)}.npy"
 
     def _write(self, frame: Frame, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
         with whole_file(self._file(frame)) as partial, partial.open("wb") as file:
             np.save(file, pixels)
 
@@ -121,12 +131,13 @@ class FrameStore:
         need = sum(3 * height * width for height, width in map(self.size, frames))
         if not need:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.folder).free
+        there = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+        free = shutil.disk_usage(there).free
         if need > free:
             raise UserError(
-                f"decoded frames need {need / 1e9:.1f} GB, {self.folder} has {free / 1e9:.1f} GB free",
-                "free some space, choose another --out, or use fewer clips",
+                f"decoded frames need {need / 1e9:.1f} GB,"
+                f" {self.folder} has {free / 1e9:.1f} GB free",
+                "free some space, write elsewhere, or use fewer clips",
             )
 
 

@@ -4,7 +4,6 @@ The flow is estimated in both directions. Where going there and coming back ends
 the flow leaves the reference, the match is not to be believed.
 """
 
-import threading
 from dataclasses import dataclass
 
 import cv2
@@ -96,20 +95,16 @@ def dis_flow(
     return torch.stack([_flow(t, r, matcher.preset) for t, r in pairs])
 
 
-_local = threading.local()
-
-
 def _flow(
     target: UInt8[np.ndarray, "h w"], reference: UInt8[np.ndarray, "h w"], preset: str
 ) -> Float[Tensor, "2 h w"]:
     """One DIS flow. Frames are spread over threads outside; inside, DIS stays on one.
 
     DIS splits its patch search by threads and its answer depends on the split, so that a fixed
-    number of them is what makes the flow the same on every machine.
+    number of them is what makes the flow the same on every machine. Its engine is made anew each
+    time, for a millisecond: after a small picture it would keep that picture's finest scale.
     """
-    engines = _local.__dict__.setdefault("engines", {})
-    if preset not in engines:
-        cv2.setNumThreads(1)
-        engines[preset] = cv2.DISOpticalFlow_create(PRESETS[preset])
-    flow = engines[preset].calc(target, reference, None)  # h w 2, x first
+    cv2.setNumThreads(1)
+    engine = cv2.DISOpticalFlow.create(PRESETS[preset])
+    flow = engine.calc(target, reference, None)  # type: ignore[call-overload]  # h w 2, x first
     return torch.from_numpy(flow).permute(2, 0, 1).contiguous()

@@ -1,7 +1,7 @@
 """What a matcher is: where a reference shows what a target shows, and how sure that is."""
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -31,6 +31,7 @@ class Match:
         return warp(reference, self.flow).clamp(0, 1)
 
 
+@runtime_checkable
 class Matcher(Protocol[Features]):
     """Encoding is apart from matching: a reference is encoded once and matched many times."""
 

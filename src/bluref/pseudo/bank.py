@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from bluref.errors import UserError
@@ -41,6 +41,7 @@ Image = Float[Tensor, "1 3 h w"]
 ENCODED_KEPT = 24
 
 
+@runtime_checkable
 class Teacher(Protocol):
     """The network whose output is matched: I_deblur of Eq. 1, for round 0 the picture itself."""
 
@@ -119,7 +120,18 @@ class Bank:
         Raises:
             UserError: a reference differs in size from its blurry frame, or the disk is full.
         """
-        (self.folder / f"round-{round_:04d}").mkdir(parents=True, exist_ok=True)
+        try:
+            self._renew(round_, samples, teacher, tell)
+        finally:
+            self._encoded.clear()
+
+    def _renew(
+        self,
+        round_: int,
+        samples: Sequence[Sample],
+        teacher: Teacher,
+        tell: Callable[[int, int], None],
+    ) -> None:
         workers = os.cpu_count() or 1
         waiting: list[Future[None]] = []
         with ThreadPoolExecutor(workers) as pool:
@@ -137,7 +149,6 @@ class Bank:
                 tell(done + 1, len(samples))
             for future in waiting:
                 future.result()
-        self._encoded.clear()
 
     def matches(self, round_: int, sample: Sample) -> CompactMatches:
         """The cached matches of a sample.
@@ -191,8 +202,10 @@ class Bank:
         found = self.strategy.match(self.matcher, target, references, self.threshold)
         matches = compact(found)
         tensors = {"flow": matches.flow, "confidence": matches.confidence}
+        # In memory first: safetensors reports a full disk as an error of its own.
+        entry = save(tensors, {"key": key, "content": _digest(tensors)})
         with whole_file(self._path(round_, sample)) as partial:
-            save_file(tensors, partial, {"key": key, "content": _digest(tensors)})
+            partial.write_bytes(entry)
 
     def _encode(self, frame: Frame, sample: Sample) -> _Encoded:
         if frame in self._encoded:
@@ -243,5 +256,7 @@ def _is_whole(path: Path, key: str) -> bool:
 def _digest(tensors: dict[str, Tensor]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):
-        digest.update(tensors[name].contiguous().view(torch.uint8).numpy().tobytes())
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float16, UInt8
+from jaxtyping import Bool, Float, Float16, UInt8
 from torch import Tensor
 
-from bluref.degrade.warp import inside, pixel_grid, warp
+from bluref.degrade.warp import inside, pixel_grid
 from bluref.frames.crops import Crop
 from bluref.match.protocol import Match
 
 # Side in pixels of the cell that one kept value stands for.
 CELL = 4
+# Further in pixels than any position in a frame.
+BEYOND = 1e6
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,17 @@ class DenseMatches:
     """Matches at full resolution inside a box of the target.
 
     Attributes:
-        flow: from the box's own pixels to the reference's frame: at box pixel p the reference is
-            seen at p + flow(p) + (left, top) of the box.
-        confidence: in [0, 1].
-        inside: 1 where the flow stays inside a reference of the target's size.
+        flow: pixels of the target, x first, as in a `Match` of the whole frame.
+        confidence: in [0, 1], 0 outside the reference.
+        inside: False where the flow leaves a reference of the target's size.
+        reach: (left, top, right, bottom) in pixels of the frame: between what positions the box's
+            trusted pixels sample their references; the box's own if nothing is trusted.
     """
 
     flow: Float[Tensor, "n 2 h w"]
     confidence: Float[Tensor, "n 1 h w"]
-    inside: Tensor
+    inside: Bool[Tensor, "n 1 h w"]
+    reach: tuple[float, float, float, float]
 
 
 def expand(matches: CompactMatches, crop: Crop) -> DenseMatches:
@@ -76,13 +80,43 @@ def expand(matches: CompactMatches, crop: Crop) -> DenseMatches:
 
     Equal to expanding the whole frame and cutting the box out.
     """
-    both = torch.cat((matches.flow.float(), matches.confidence.float() / 255), dim=1)
-    grid = pixel_grid(crop.height, crop.width, both)
-    at = grid + both.new_tensor([crop.left, crop.top]).view(1, 2, 1, 1)
-    # Centre of cell k lies at pixel CELL * k + (CELL - 1) / 2.
-    in_cells = (at - (CELL - 1) / 2) / CELL
-    n = both.shape[0]
-    dense = warp(both, (in_cells - grid).expand(n, -1, -1, -1), mode="bilinear")
+    rows, above = _cells(crop.top, crop.height, matches.flow.shape[-2])
+    columns, before = _cells(crop.left, crop.width, matches.flow.shape[-1])
+    flow = matches.flow[..., rows, columns].float()
+    confidence = matches.confidence[..., rows, columns].float() / 255
+    cells = torch.cat((flow, confidence), dim=1)
+    dense = F.interpolate(cells, scale_factor=CELL, mode="bilinear", align_corners=False)
+    dense = dense[..., above : above + crop.height, before : before + crop.width]
     flow, confidence = dense[:, :2], dense[:, 2:]
-    visible = inside(at + flow - grid, matches.size)
-    return DenseMatches(flow, confidence * visible, visible)
+    corner = flow.new_tensor([crop.left, crop.top]).view(1, 2, 1, 1)
+    visible = inside(flow + corner, matches.size)
+    confidence = confidence * visible
+    return DenseMatches(flow, confidence, visible, _reach(flow, confidence, crop))
+
+
+def _cells(start: int, length: int, available: int) -> tuple[slice, int]:
+    """The cells that pixels [start, start + length) are interpolated from.
+
+    Returns:
+        the cells, and how many pixels of their span lie before `start`. One cell more on each side
+        where there is one, since interpolation repeats the edge of what it is given.
+    """
+    first = max(start // CELL - 1, 0)
+    last = min((start + length - 1) // CELL + 2, available)
+    return slice(first, last), start - first * CELL
+
+
+def _reach(
+    flow: Float[Tensor, "n 2 h w"], confidence: Float[Tensor, "n 1 h w"], crop: Crop
+) -> tuple[float, float, float, float]:
+    """How far the samples of the box's trusted pixels go.
+
+    Asked pixel by pixel: beside a cell that is not trusted, trusted pixels mix in its flow, which
+    may be anything.
+    """
+    at = pixel_grid(crop.height, crop.width, flow) + flow
+    aside = (confidence <= 0) * BEYOND
+    low, high = (at + aside).amin(dim=(0, 2, 3)).tolist(), (at - aside).amax(dim=(0, 2, 3)).tolist()
+    if low[0] > high[0]:
+        low, high = [0.0, 0.0], [crop.width - 1.0, crop.height - 1.0]
+    return crop.left + low[0], crop.top + low[1], crop.left + high[0], crop.top + high[1]

@@ -93,9 +93,9 @@ def robust(warped: Warped, *, threshold: float) -> PseudoSharp:
     The affinity of two references is exp(-(d / AGREEMENT)^2), d the distance of their colours: it
     saturates, so that an outlier pulls nothing. The backing of a reference is the confidence of all
     that speak, weighed by their affinity to it. It votes with its confidence times the
-    `SELECTIVITY`-th power of its backing over the best one: an average where all agree, the majority
-    where they do not. Trust is the best backing over the number that speak: the mean confidence,
-    lowered by the share that disagrees. Goes beyond the paper.
+    `SELECTIVITY`-th power of its backing over the best one: an average where all agree, the
+    majority where they do not. Trust is the best backing over the number that speak: the mean
+    confidence, lowered by the share that disagrees. Goes beyond the paper.
 
     Args:
         warped: references on the blurry frame, in any order.
@@ -127,11 +127,11 @@ def _backing(
     image: Float[Tensor, "b n 3 h w"], votes: Float[Tensor, "b n h w"]
 ) -> Float[Tensor, "b n h w"]:
     """Confidence behind each reference that speaks, its own included; 0 for one that does not."""
-    backing = [votes[:, i] for i in range(votes.shape[1])]
-    for i in range(votes.shape[1]):
-        for j in range(i + 1, votes.shape[1]):
-            squared = (image[:, i] - image[:, j]).square().mean(dim=1)
-            affinity = torch.exp(-squared / AGREEMENT**2)
-            backing[i] = backing[i] + affinity * votes[:, j]
-            backing[j] = backing[j] + affinity * votes[:, i]
-    return torch.stack(backing, dim=1) * (votes > 0)
+    n = votes.shape[1]
+    first, second = torch.triu_indices(n, n, offset=1)
+    affinity = (image[:, first] - image[:, second]).square_().mean(dim=2)  # b pairs h w
+    affinity = affinity.mul_(-1 / AGREEMENT**2).exp_()
+    backing = votes.clone()
+    backing.index_add_(1, first, affinity * votes[:, second])
+    backing.index_add_(1, second, affinity * votes[:, first])
+    return backing * (votes > 0)

@@ -42,7 +42,8 @@ def literal_progressive(
     """Eq. 5: match the target with what the last reference matched painted black, then average.
 
     A matched pixel is black for the next reference, so that with a matcher that cannot match black
-    the mean mask stays at or below 1/2 and never reaches `BINARISE_AT`.
+    at most every second mask is 1: with two references or more the mean never exceeds 2/3 and
+    never reaches `BINARISE_AT`.
     """
     mask = torch.zeros_like(target[:, :1])
     images, masks = [], []

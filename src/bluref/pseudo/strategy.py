@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -16,13 +16,22 @@ from bluref.pseudo.target import PseudoSharp, Warped
 Image = Float[Tensor, "1 3 h w"]
 
 
+@runtime_checkable
 class Reference(Protocol):
     """A sharp frame with what the matcher made of it, so that it is encoded once."""
 
-    image: Image
-    features: Any  # what `Matcher.encode` returned; only the matcher looks inside
+    @property
+    def image(self) -> Image:
+        """The frame."""
+        ...
+
+    @property
+    def features(self) -> Any:  # noqa: ANN401 - only the matcher looks inside
+        """What `Matcher.encode` returned."""
+        ...
 
 
+@runtime_checkable
 class Fuse(Protocol):
     """Warped references to a target; see `fuse`."""
 
@@ -42,8 +51,8 @@ class Strategy:
         name: what the command line calls it.
         match: matcher, target, references, threshold -> one match per reference.
         fuse: warped references -> target.
-        threshold: the confidence from which a reference may speak, unless the recipe says otherwise;
-            0.7 for the paper's strategies (Sec. 3.4), on the normalised confidence.
+        threshold: the confidence from which a reference may speak, unless the recipe says
+            otherwise; 0.7 for the paper's strategies (Sec. 3.4), on the normalised confidence.
     """
 
     name: str

@@ -63,7 +63,7 @@ def from_sums(
     total: Float[Tensor, "b 1 h w"],
     support: Float[Tensor, "b 1 h w"],
 ) -> PseudoSharp:
-    """Divide a sum of votes * image by the sum of votes; trust is the mean vote of those who spoke."""
+    """Divide a sum of votes * image by the sum of votes; trust is the mean vote of the speakers."""
     spoken = support > 0
     image = weighted / total.where(spoken, torch.ones_like(total))
     weight = total / support.clamp(min=1)

@@ -1,5 +1,7 @@
 """From cached matches and sharp frames to the pseudo-sharp target of a box."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -31,11 +33,8 @@ def target_in_box(
     the whole frame and cutting the box out.
     """
     dense = expand(matches, crop)
-    images = [
-        _warp_into_box(frame, dense, n, crop, store=store) for n, frame in enumerate(references)
-    ]
     warped = Warped(
-        image=torch.cat(images)[None],
+        image=_warp_into_box(references, dense, crop, store=store)[None],
         confidence=dense.confidence[None],
         inside=dense.inside[None],
     )
@@ -49,28 +48,19 @@ def whole_frame(size: tuple[int, int]) -> Crop:
 
 
 def _warp_into_box(
-    frame: Frame, dense: DenseMatches, n: int, crop: Crop, *, store: FrameStore
-) -> Float[Tensor, "1 3 h w"]:
-    flow = dense.flow[n : n + 1]
-    region = _reached(flow, dense.confidence[n] > 0, crop, store.size(frame))
-    if region is None:
-        return flow.new_zeros(1, 3, crop.height, crop.width)
-    shift = flow.new_tensor([crop.left - region.left, crop.top - region.top]).view(1, 2, 1, 1)
-    return warp(store.cut(frame, region), flow + shift).clamp(0, 1)
+    references: tuple[Frame, ...], dense: DenseMatches, crop: Crop, *, store: FrameStore
+) -> Float[Tensor, "n 3 h w"]:
+    region = _region(dense.reach, store.size(references[0]))
+    cuts = torch.cat([store.cut(frame, region) for frame in references])
+    shift = dense.flow.new_tensor([crop.left - region.left, crop.top - region.top])
+    return warp(cuts, dense.flow + shift.view(1, 2, 1, 1)).clamp(0, 1)
 
 
-def _reached(
-    flow: Float[Tensor, "1 2 h w"], trusted: Tensor, crop: Crop, size: tuple[int, int]
-) -> Crop | None:
-    """The part of the reference that trusted pixels of the box sample; None if there are none."""
-    if not bool(trusted.any()):
-        return None
+def _region(reach: tuple[float, float, float, float], size: tuple[int, int]) -> Crop:
+    """The part of a reference within reach: at least one pixel, never beyond the frame."""
     height, width = size
-    rows = torch.arange(crop.height, dtype=flow.dtype)[:, None] + crop.top + flow[0, 1]
-    columns = torch.arange(crop.width, dtype=flow.dtype) + crop.left + flow[0, 0]
-    rows, columns = rows[trusted[0]], columns[trusted[0]]
-    top = min(max(int(rows.min()) - REACH, 0), height - 1)
-    left = min(max(int(columns.min()) - REACH, 0), width - 1)
-    bottom = max(min(int(rows.max()) + REACH + 2, height), top + 1)
-    right = max(min(int(columns.max()) + REACH + 2, width), left + 1)
+    left = min(max(math.floor(reach[0]) - REACH, 0), width - 1)
+    top = min(max(math.floor(reach[1]) - REACH, 0), height - 1)
+    right = max(min(math.ceil(reach[2]) + REACH, width), left + 1)
+    bottom = max(min(math.ceil(reach[3]) + REACH, height), top + 1)
     return Crop(top, left, bottom - top, right - left)

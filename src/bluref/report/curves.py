@@ -72,7 +72,7 @@ def _running_median(values: tuple[float, ...], window: int = 9) -> list[float]:
 
 
 def _round_starts(rows: list[dict[str, str]]) -> list[int]:
-    starts = {}
+    starts: dict[str, int] = {}
     for row in rows:
         if row["round"] != "":
             starts.setdefault(row["round"], int(row["step"]))

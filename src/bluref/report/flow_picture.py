@@ -70,7 +70,8 @@ def flow_colours(flow: Float[Tensor, "b 2 h w"], *, largest: float) -> Float[Ten
     hue = torch.atan2(-flow[:, 1], -flow[:, 0]) / (2 * torch.pi) + 0.5
     length = (flow.norm(dim=1, keepdim=True) / largest).clamp(0, 1)
     pure = wheel[(hue * 255).round().long().clamp(0, 255)].permute(0, 3, 1, 2)
-    return 1 - length * (1 - pure)
+    coloured: Tensor = 1 - length * (1 - pure)
+    return coloured
 
 
 def match_picture(

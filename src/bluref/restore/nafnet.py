@@ -104,7 +104,7 @@ class NAFBlock(nn.Module):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Both halves in turn."""
         a = gate(self.conv2(self.conv1(self.norm1(x))))
-        y = x + _scaled(self.conv3, self.beta, a * self.sca(a))
+        y: Tensor = x + _scaled(self.conv3, self.beta, a * self.sca(a))
         return y + _scaled(self.conv5, self.gamma, gate(self.conv4(self.norm2(y))))
 
 

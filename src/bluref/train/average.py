@@ -3,7 +3,7 @@
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def averaged_copy(model: nn.Module) -> nn.Module:
@@ -15,10 +15,18 @@ def averaged_copy(model: nn.Module) -> nn.Module:
 
 @torch.no_grad()
 def move_average(average: nn.Module, model: nn.Module, *, step: int, decay: float) -> None:
-    """average <- d * average + (1 - d) * model, with d = min(decay, (1 + step) / (10 + step)).
+    """Move towards the model: average <- d * average + (1 - d) * model.
 
-    The smaller decay of the first steps lets go of the random weights that the copy started from.
+    d = min(decay, (1 + step) / (10 + step)): the smaller decay of the first steps lets go of the
+    random weights that the copy started from.
+
+    Args:
+        average: what `averaged_copy` returned.
+        model: what it is a copy of.
+        step: steps done before this one.
+        decay: in [0, 1]; 1 - decay is one over the number of steps that are averaged.
     """
     d = min(decay, (1 + step) / (10 + step))
-    mine, its = list(average.parameters()), list(model.parameters())
+    mine: list[Tensor] = list(average.parameters())
+    its: list[Tensor] = list(model.parameters())
     torch._foreach_lerp_(mine, its, 1 - d)

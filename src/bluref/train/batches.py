@@ -15,7 +15,6 @@ from bluref.frames.randomness import item_generator, randint
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank
-from bluref.pseudo.targets import target_in_box
 
 
 @dataclass(frozen=True)

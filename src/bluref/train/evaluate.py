@@ -11,9 +11,9 @@ from torch import Tensor
 from bluref.errors import UserError
 from bluref.frames.clip import Frame
 from bluref.frames.layouts import find_clips
-from bluref.media.picture import read_picture
 from bluref.measure import psnr as psnr_module
 from bluref.measure import ssim as ssim_module
+from bluref.media.picture import read_picture
 
 Image = Float[Tensor, "1 3 h w"]
 

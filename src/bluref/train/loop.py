@@ -23,8 +23,6 @@ from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 from bluref.train.source import Source
 
-Settings = torch.autocast
-
 
 @dataclass
 class Trainer:
@@ -100,7 +98,7 @@ class Trainer:
             min_coverage=self.recipe.min_coverage,
         )
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.recipe.grad_norm)
         if not (loss.isfinite() and norm.isfinite()):
             raise UserError(

@@ -29,7 +29,8 @@ def masked_loss(
         target: the pseudo-sharp image.
         weight: trust in [0, 1], zero where no reference spoke.
         kind: `l1` (mean absolute error) or `psnr` (log of the mean squared error, in dB).
-        min_coverage: share of pixels with weight above zero below which an image does not count.
+        min_coverage: share of pixels with weight above zero below which an image does not count;
+            an image without any never does.
 
     Returns:
         a scalar; 0 with a zero gradient if no image is covered.
@@ -39,7 +40,8 @@ def masked_loss(
     """
     if kind not in ("l1", "psnr"):
         raise ValueError(f"kind must be l1 or psnr, got {kind!r}")
-    counts = ((weight > 0).float().mean(dim=(1, 2, 3)) >= min_coverage).to(output.dtype)
+    coverage = (weight > 0).float().mean(dim=(1, 2, 3))
+    counts = ((coverage >= min_coverage) & (coverage > 0)).to(output.dtype)
     error = output - target
     error = error.abs() if kind == "l1" else error.square()
     valid = (weight.sum(dim=(1, 2, 3)) * output.shape[1]).clamp(min=1e-6)

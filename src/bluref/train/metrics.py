@@ -12,7 +12,7 @@ from bluref.measure.shift import mean_shift
 from bluref.media.whole import write_text_whole
 from bluref.train.batches import Batch
 
-# Columns that end in `_truth` compare with true sharp frames, which training without pairs never sees.
+# Columns that end in `_truth` compare with true sharp frames, which never teach.
 COLUMNS = (
     "step",
     "phase",

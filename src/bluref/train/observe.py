@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it. Every method does nothing, so that one may override a few."""
+"""What a run tells whoever watches it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Snapshot:
 
 
 class Observer:
-    """Watches a run; nothing it does changes the result."""
+    """Watches a run; nothing it does changes the result. Override what is of interest."""
 
     def on_start(self, folder: Path, step: int, steps: int) -> None:
         """The run begins, or goes on, at `step`."""

@@ -1,5 +1,6 @@
 """The recipe of a run: every choice, one field each. Imports no torch, so that help stays quick."""
 
+import contextlib
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,38 +102,43 @@ class Recipe:
         Raises:
             UserError: names the field and its bounds.
         """
-        for name in ("delta", "refs", "steps", "refresh_every", "batch", "save_every"):
-            _at_least(name, getattr(self, name), 1)
-        for name in ("log_every", "snapshot_every"):
-            _at_least(name, getattr(self, name), 1)
-        for name in ("warm_start", "ramp"):
-            _at_least(name, getattr(self, name), 0)
-        _at_least("crop", self.crop, 32)
-        for name in ("threshold", "ema", "min_coverage"):
+        for name, least in AT_LEAST.items():
+            self._require(name, getattr(self, name) >= least, f"at least {least}")
+        for name in SHARES:
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise UserError(f"{name} is {value}", "it must lie in [0, 1]")
-        for name in ("learning_rate", "final_rate", "grad_norm"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name} is {getattr(self, name)}", "it must be above 0")
+            self._require(name, value is None or 0 <= value <= 1, "in [0, 1]")
+        for name in ABOVE_ZERO:
+            self._require(name, getattr(self, name) > 0, "above 0")
+        self._require("seed", -(2**63) <= self.seed < 2**63, "a number of 64 bits")
         for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise UserError(
-                    f"unknown {name} {getattr(self, name)!r}", f"use one of {', '.join(choices)}"
-                )
+            self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+
+    def _require(self, name: str, holds: bool, what: str) -> None:
+        if not holds:
+            raise UserError(f"{name} is {getattr(self, name)!r}", f"it must be {what}")
 
 
+AT_LEAST = {
+    "delta": 1,
+    "refs": 1,
+    "steps": 1,
+    "warm_start": 0,
+    "refresh_every": 1,
+    "batch": 1,
+    "crop": 32,
+    "ramp": 0,
+    "save_every": 1,
+    "log_every": 1,
+    "snapshot_every": 1,
+}
+SHARES = ("threshold", "ema", "min_coverage")
+ABOVE_ZERO = ("learning_rate", "final_rate", "grad_norm")
 CHOICES = {
     "matcher": ("dis", "dis-fast"),
     "strategy": ("robust", "average", "sequential", "progressive"),
     "loss": ("l1", "psnr"),
     "precision": ("auto", "fp32"),
 }
-
-
-def _at_least(name: str, value: int, bound: int) -> None:
-    if value < bound:
-        raise UserError(f"{name} is {value}", f"it must be at least {bound}")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -154,29 +160,43 @@ def recipe_from(values: dict[str, Any], *, where: str) -> Recipe:
     """A recipe from plain values.
 
     Raises:
-        UserError: an unknown field or a value of the wrong kind, with `where` it was found.
+        UserError: an unknown field, a value of the wrong kind or out of bounds, with `where` it was
+            found.
     """
-    fields = {f.name: f for f in dataclasses.fields(Recipe)}
+    kinds = {
+        f.name: f.type.__name__ if isinstance(f.type, type) else str(f.type)
+        for f in dataclasses.fields(Recipe)
+    }
+    read: dict[str, Any] = {}
     for name, value in values.items():
-        if name not in fields:
-            raise UserError(f"{where}: no such field {name!r}", f"use {', '.join(fields)}")
-        if not _fits(value, fields[name].type):
-            raise UserError(
-                f"{where}: {name} is {value!r}", f"it must be of type {fields[name].type}"
-            )
-    return Recipe(**values)
+        if name not in kinds:
+            raise UserError(f"{where}: no such field {name!r}", f"use {', '.join(kinds)}")
+        read[name] = _number(value) if kinds[name].startswith("float") else value
+        if not _fits(read[name], kinds[name]):
+            raise UserError(f"{where}: {name} is {value!r}", f"it must be of type {kinds[name]}")
+    try:
+        return Recipe(**read)
+    except UserError as error:
+        raise UserError(f"{where}: {error.problem}", error.fix) from None
 
 
-def _fits(value: object, kind: object) -> bool:
+def _number(value: object) -> object:
+    """What a person means by 1e-3, which YAML takes for a word since it has no point."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value
+
+
+def _fits(value: object, kind: str) -> bool:
     """Whether a YAML value may stand for a field; whole numbers may stand for fractions."""
-    text = kind.__name__ if isinstance(kind, type) else str(kind)
     if value is None:
-        return "None" in text
+        return "None" in kind
     if isinstance(value, bool):
-        return text == "bool"
+        return kind == "bool"
     if isinstance(value, int):
-        return text.startswith(("int", "float"))
-    return text.startswith(type(value).__name__)
+        return kind.startswith(("int", "float"))
+    return kind.startswith(type(value).__name__)
 
 
 def read_run(run: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -88,7 +88,9 @@ def _build(
     run: Path, recipe: Recipe, found: TrainingData, store: FrameStore, observer: Observer
 ) -> Trainer:
     torch.manual_seed(recipe.seed)
-    model = build_backbone(recipe.backbone).to(memory_format=torch.channels_last)
+    model = build_backbone(recipe.backbone)
+    # The stubs of torch know no `to` with nothing but a memory format.
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = checkpoint.State(
         model=model,
         average=averaged_copy(model),
@@ -140,7 +142,7 @@ def _source(run: Path, recipe: Recipe, found: TrainingData, store: FrameStore) -
 
 def _snapshots(
     recipe: Recipe, found: TrainingData, store: FrameStore, source: Source, observer: Observer
-):  # noqa: ANN202
+) -> Callable[[int, nn.Module], None]:
     """A function that shows the observer the same few crops each time."""
     spread = max(len(found.samples) // FOLLOWED, 1)
     followed = list(found.samples)[spread // 2 :: spread][:FOLLOWED]
@@ -169,7 +171,7 @@ def _settle_recipe(
 ) -> None:
     """Write recipe.yaml, or refuse to go on with another recipe or other footage."""
     path = run / "recipe.yaml"
-    versions = {"bluref": bluref.__version__, "torch": torch.__version__}
+    versions = {"bluref": bluref.__version__, "torch": str(torch.__version__)}
     versions["python"] = platform.python_version()
     now = {
         "recipe": asdict(recipe),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from bluref.train.batches import Batch, PseudoBatches, SupervisedBatches, Synthe
 TellRefresh = Callable[[int, int, int], None]
 
 
+@runtime_checkable
 class Source(Protocol):
     """Gives the batch of a step, after being renewed where a round begins."""
 

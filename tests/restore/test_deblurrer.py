@@ -1,0 +1,127 @@
+import platform
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from bluref.restore.deblurrer import Deblurrer, pad_to_multiple, prefers_bf16
+from bluref.restore.files import save_network
+from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.pooling import ContextMean
+
+TINY = NAFNetConfig(width=4, encoder=(1, 1, 1), middle=1, decoder=(1, 1, 1))
+
+
+class Spy(nn.Module):
+    """Remembers what it was given and returns twice that, minus a half."""
+
+    multiple = 8
+
+    def forward(self, x):
+        self.seen = x
+        return 2 * x - 0.5
+
+
+@pytest.fixture
+def network():
+    random = torch.Generator().manual_seed(0)
+    network = NAFNet(TINY)
+    for value in network.parameters():
+        value.data = torch.randn(value.shape, generator=random) * 0.2
+    return network
+
+
+@pytest.mark.parametrize("size", [(16, 24), (9, 17), (1, 1), (1, 30), (5, 8), (4, 12), (12, 4)])
+def test_any_size_comes_back_in_its_size_clamped(size):
+    spy, image = Spy(), torch.rand(2, 3, *size)
+    output = Deblurrer(spy, training_size=None, precision="fp32")(image)
+    torch.testing.assert_close(output, (2 * image - 0.5).clamp(0, 1))
+    assert [side % 8 for side in spy.seen.shape[-2:]] == [0, 0]
+    assert spy.seen.is_contiguous(memory_format=torch.channels_last)
+    assert output.is_contiguous()
+
+
+def test_edges_are_reflected_and_short_sides_repeated():
+    row = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert pad_to_multiple(row.view(1, 1, 1, 5), 8)[0, 0, 0].tolist() == [1, 2, 3, 4, 5, 4, 3, 2]
+    assert pad_to_multiple(row[:2].view(1, 1, 2, 1), 4)[0, 0, :, 0].tolist() == [1, 2, 2, 2]
+    assert pad_to_multiple(row[:3].view(1, 1, 3, 1), 5)[0, 0, :, 0].tolist() == [1, 2, 3, 2, 1]
+
+
+def test_a_blurry_image_is_left_untouched(network):
+    image = torch.rand(1, 3, 20, 20)
+    before = image.clone()
+    Deblurrer(network, training_size=8)(image)
+    assert torch.equal(image, before)
+
+
+def test_local_pooling_holds_for_the_call_only(network):
+    image = torch.rand(1, 3, 40, 56)
+    plain = Deblurrer(network, training_size=8, local_pooling=False, precision="fp32")
+    local = Deblurrer(network, training_size=8, precision="fp32")
+    unknown = Deblurrer(network, training_size=None, precision="fp32")
+    first = plain(image)
+    assert not torch.allclose(local(image), first)
+    assert {m.window for m in network.modules() if isinstance(m, ContextMean)} == {None}
+    assert torch.equal(plain(image), first)
+    assert torch.equal(unknown(image), first)
+
+
+def test_weights_that_go_on_changing_are_followed(network):
+    deblur, image = Deblurrer(network, training_size=None), torch.rand(1, 3, 8, 8)
+    before = deblur(image)
+    with torch.no_grad():
+        network.ending.bias += 0.1
+    assert not torch.equal(deblur(image), before)
+
+
+def test_no_gradient_is_kept(network):
+    image = torch.rand(1, 3, 8, 8, requires_grad=True)
+    assert not Deblurrer(network, training_size=None)(image).requires_grad
+
+
+def test_bf16_is_close_to_fp32_and_comes_back_as_float32(network):
+    image = torch.rand(1, 3, 32, 40)
+    coarse = Deblurrer(network, training_size=16, precision="bf16")(image)
+    exact = Deblurrer(network, training_size=16, precision="fp32")(image)
+    assert coarse.dtype == torch.float32
+    assert 0 < (coarse - exact).abs().max() < 0.05
+
+
+def test_auto_takes_bf16_where_tiles_are(network, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    assert prefers_bf16()
+    assert Deblurrer(network, training_size=None).bf16
+    assert not Deblurrer(network, training_size=None, precision="fp32").bf16
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    assert not prefers_bf16()
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not prefers_bf16()
+
+
+@pytest.mark.skipif(
+    platform.system() != "Linux" or not hasattr(torch.cpu, "get_capabilities"),
+    reason="compares /proc/cpuinfo with what this torch can tell",
+)
+def test_what_the_kernel_says_of_the_processor_is_what_decides():
+    assert prefers_bf16() == (" amx_bf16" in Path("/proc/cpuinfo").read_text("utf-8"))
+
+
+def test_a_saved_network_is_ready_to_use(network, tmp_path):
+    save_network(network, tmp_path, training_size=16, meta={})
+    image = torch.rand(1, 3, 40, 40)
+    ours = Deblurrer(network, training_size=16)(image)
+    assert torch.equal(Deblurrer.from_pretrained(tmp_path)(image), ours)
+    assert Deblurrer.from_pretrained(tmp_path, local_pooling=False).window_of is None
+    assert not Deblurrer.from_pretrained(str(tmp_path), precision="fp32").bf16
+
+
+def test_the_identity_does_nothing():
+    image = torch.rand(2, 3, 7, 5)
+    assert torch.equal(Deblurrer.identity()(image), image)
+
+
+def test_an_unknown_precision_is_refused(network):
+    with pytest.raises(Exception, match="precision"):
+        Deblurrer(network, training_size=None, precision="fp16")
