@@ -16,17 +16,32 @@ def uniform(dx: float, dy: float, h: int = 48, w: int = 64) -> torch.Tensor:
     return torch.tensor((dx, dy))[None, :, None, None].expand(1, 2, h, w).contiguous()
 
 
-def moving(dx: float) -> Interval:
-    return Interval(texture(), texture(shift=dx), uniform(dx, 0.0), uniform(-dx, 0.0))
+def moving(dx: float, h: int = 48) -> Interval:
+    return Interval(texture(h), texture(h, shift=dx), uniform(dx, 0.0, h), uniform(-dx, 0.0, h))
 
 
 @pytest.mark.parametrize("time", [0.0, 0.25, 0.5, 1.0])
-def test_uniform_motion_is_where_it_should_be_at_every_time(time):
-    (seen,) = between(moving(4.0), [time])
+@pytest.mark.parametrize("h", [48, 3])
+def test_uniform_motion_is_where_it_should_be_at_every_time(time, h):
+    (seen,) = between(moving(4.0, h), [time])
     inner = slice(8, -8)
     torch.testing.assert_close(
-        seen[..., inner], texture(shift=4 * time)[..., inner], atol=0.01, rtol=0
+        seen[..., inner], texture(h, shift=4 * time)[..., inner], atol=0.01, rtol=0
     )
+
+
+@pytest.mark.parametrize("h", [48, 3])
+def test_motion_that_varies_over_the_frame_is_followed_to_where_it_arrives(h):
+    # The later frame is stretched to 1.3 times the width: x arrives at 1.3 x.
+    x = torch.arange(64.0).expand(1, 1, h, 64)
+    still = torch.zeros_like(x)
+    forward = torch.cat((0.3 * x, still), dim=1)
+    backward = torch.cat((x / 1.3 - x, still), dim=1)
+    first = (0.5 + 0.4 * torch.sin(x / 3)).expand(1, 3, h, 64).contiguous()
+    second = (0.5 + 0.4 * torch.sin(x / 3 / 1.3)).expand(1, 3, h, 64).contiguous()
+    (seen,) = between(Interval(first, second, forward, backward), [0.5])
+    truth = (0.5 + 0.4 * torch.sin(x / 3 / 1.15)).expand(1, 3, h, 64)
+    torch.testing.assert_close(seen[..., 2:-8], truth[..., 2:-8], atol=0.02, rtol=0)
 
 
 def test_the_ends_are_the_frames_themselves():

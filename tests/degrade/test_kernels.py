@@ -56,6 +56,29 @@ def test_a_uniform_straight_path_is_a_uniform_line():
     torch.testing.assert_close(kernel[7, 3:12], torch.full((9,), 1 / 11), rtol=0.02, atol=0)
 
 
+def test_a_kernel_lies_where_its_path_went():
+    path = torch.tensor([[[2.0, -1.0], [2.0, -1.0], [-4.0, 2.0]]])  # x first, y down
+    kernel = draw_paths(path, size=11)[0]
+    expected = torch.zeros(11, 11)
+    expected[5 - 1, 5 + 2] = 2 / 3
+    expected[5 + 2, 5 - 4] = 1 / 3
+    torch.testing.assert_close(kernel, expected)
+
+
+def test_paths_are_centred():
+    paths = random_paths(generator(), 20, MotionConfig(shaky=0.5))
+    assert paths.mean(dim=1).abs().max() < 1e-4
+
+
+def test_impulses_bend_the_paths_of_a_shaking_hand():
+    def reach(impulses: float) -> float:
+        config = MotionConfig(length=(20.0, 20.0), shaky=1.0, impulses=impulses)
+        paths = random_paths(generator(), 300, config)
+        return (paths[:, -1] - paths[:, 0]).norm(dim=-1).mean().item()
+
+    assert reach(4.0) < reach(0.0) - 1
+
+
 def test_paths_that_reach_too_far_are_shrunk_to_fit():
     path = torch.tensor([[[0.0, 0.0]] * 9 + [[40.0, 0.0]]])
     kernel = draw_paths(path, size=9)

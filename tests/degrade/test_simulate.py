@@ -82,6 +82,13 @@ def test_noise_falls_on_the_blurry_frames_only(tmp_path):
     assert spread["sharp"] < 0.01
 
 
+def test_no_two_frames_have_the_same_noise(tmp_path):
+    grey = [Still(name, torch.full((1, 3, 80, 100), 0.4)) for name in "ab"]
+    simulate_stills(grey, tmp_path / "out", SimulateConfig(frames=2, size=(32, 48)))
+    blurry = [data for name, data in tree(tmp_path / "out").items() if "/blur/" in name]
+    assert len(set(blurry)) == 4
+
+
 def test_photographs_of_one_name_get_two_clips(tmp_path):
     source = folder_of(tmp_path, ["cat.jpg", "cat.png"])
     report = simulate(source, tmp_path / "out", SMALL, never)

@@ -44,7 +44,9 @@ def split_by_sharpness(
     blurry, sharp = [], []
     for place, index in enumerate(indices):
         near = values[max(0, place - WINDOW) : place + WINDOW + 1]
-        rank = sum(v < values[place] for v in near) / max(len(near) - 1, 1)
+        below = sum(v < values[place] for v in near)
+        equal = sum(v == values[place] for v in near) - 1  # itself does not count
+        rank = (below + equal / 2) / max(len(near) - 1, 1)
         if rank >= 1 - SHARP_SHARE:
             sharp.append(frames[index])
         elif rank <= BLURRY_SHARE:

@@ -25,7 +25,7 @@ PRESETS = {
 # The smallest side DIS can build its pyramid on.
 MIN_SIDE = 32
 
-GreyImages = tuple[UInt8[np.ndarray, "h w"], ...]
+GreyImages = tuple[UInt8[np.ndarray, "_ _"], ...]
 
 
 @dataclass(frozen=True)

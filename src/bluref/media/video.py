@@ -49,8 +49,7 @@ class VideoInfo:
         path: the file.
         height: of a frame, in pixels.
         width: of a frame, in pixels.
-        frames: how many there are; an estimate where the container does not count them, and 0
-            where it gives no duration either.
+        frames: how many there are, as the container says or else as its packets are counted.
         rate: average frames per second; 0 where unknown.
     """
 
@@ -94,8 +93,8 @@ def probe_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
             raise UserError(f"{path} holds no frame that can be decoded", _COPY_AGAIN)
         sides = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
-        seconds = (container.duration or 0) / av.time_base
-        return VideoInfo(path, *sides, stream.frames or round(seconds * rate), rate)
+        counted = stream.frames
+    return VideoInfo(path, *sides, counted or _count_packets(path, max_pixels), rate)
 
 
 def stream_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Iterator[VideoFrame]:
@@ -121,6 +120,12 @@ def stream_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Iterator[
             yield VideoFrame(index, time, from_array(_upright_pixels(frame)))
         if index < 0:
             raise UserError(f"{path} holds no frame that can be decoded", _COPY_AGAIN)
+
+
+def _count_packets(path: Path, max_pixels: int) -> int:
+    """Frames of a container that does not count them: reads the file once, decodes nothing."""
+    with _opened(path, max_pixels) as (container, stream):
+        return sum(packet.size > 0 for packet in container.demux(stream))
 
 
 def _upright_pixels(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
