@@ -137,7 +137,7 @@ def test_a_clip_of_one_frame_is_a_clip(tmp_path, touch):
     assert len(clip.blurry) == 1
 
 
-def test_frames_of_a_video_are_counted_where_the_header_only_estimates(tmp_path, write_video):
+def test_frames_of_a_video_that_are_unevenly_spaced_are_all_counted(tmp_path, write_video):
     write_video(tmp_path / "uneven.mkv", [0.2, 0.4, 0.6], times=[0, 1, 30])
     (clip,) = find_clips(tmp_path)
     assert sorted(clip.blurry) == [0, 1, 2]

@@ -52,8 +52,9 @@ def test_a_lost_frame_does_not_change_the_role_of_those_after_it(folder):
 
 
 @pytest.mark.parametrize("start", [0, 1, 2])
-def test_a_clip_of_every_third_frame_alternates_too(folder, start):
-    kept = list(range(start, 18, 3))
+@pytest.mark.parametrize("step", [2, 3, 4])
+def test_a_clip_that_keeps_every_few_frames_alternates_too(folder, start, step):
+    kept = list(range(start, MOST, step))
     found = split_clips([clip_of(folder, kept)], "alternating", never)
     assert sorted(numbers(found.blurry + found.sharp)) == kept
     assert abs(len(found.blurry) - len(found.sharp)) <= 1

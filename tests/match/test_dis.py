@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bluref.errors import UserError
 from bluref.match.dis import MIN_SIDE, DISMatcher, dis_flow
@@ -41,6 +42,14 @@ def test_warping_the_reference_gives_the_target_back(texture):
     assert middle(error).mean() < 0.1 * middle(reference - target).abs().mean()
     assert match.warp(reference).min() >= 0
     assert match.warp(reference).max() <= 1
+
+
+def test_a_zoom_is_followed_there_and_back(texture):
+    wide = texture(0, 120, 160)
+    target, reference = wide[..., 12:108, 16:144], F.interpolate(wide, (96, 128), mode="area")
+    match = matched(DISMatcher(), target, reference)
+    assert middle(match.flow).abs().max() > 8  # so that coming back starts elsewhere
+    assert middle(match.confidence).mean() > 0.9
 
 
 def test_confidence_is_a_share_and_nothing_is_trusted_outside(texture):

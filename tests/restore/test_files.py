@@ -177,6 +177,7 @@ def test_a_broken_description_is_refused(folder, text):
         struct.pack("<Q", 2**60) + b"{}",
         struct.pack("<Q", 5) + b'{"a":',
         struct.pack("<Q", 8) + b'{"a": 1}',
+        struct.pack("<Q", 53) + b'{"a":{"dtype":"F4","shape":[2],"data_offsets":[0,1]}}\0',
     ],
 )
 def test_a_broken_weights_file_is_refused(folder, data):
@@ -216,6 +217,8 @@ def test_files_far_larger_than_the_network_are_not_read(folder):
         (lambda s: {**s, "ending.bias": torch.ones(4)}, r"'ending.bias' of shape \(4,\)"),
         (lambda s: {**s, "ending.bias": torch.tensor([0, torch.nan, 0])}, "not finite"),
         (lambda s: {**s, "ending.bias": torch.tensor([0, -torch.inf, 0])}, "not finite"),
+        (lambda s: {**s, "ending.bias": s["ending.bias"].double() + 1e300}, "not finite"),
+        (lambda s: {**s, "ending.bias": s["ending.bias"].to(torch.complex64)}, "not finite"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(folder, change, message):

@@ -1,5 +1,7 @@
 """The learning rate and the curriculum: functions of the step alone."""
 
+import itertools
+
 import pytest
 
 from bluref.frames.store import FrameStore
@@ -18,7 +20,7 @@ def test_the_rate_rises_then_falls_to_its_end():
     assert rates[0] == pytest.approx(2e-6)
     assert max(rates) == pytest.approx(2e-4)
     assert rates.index(max(rates)) in (99, 100)
-    assert all(a >= b for a, b in zip(rates[100:], rates[101:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(rates[100:]))
     assert rates[550] == pytest.approx((2e-4 + 1e-6) / 2)
     assert rates[1000] == pytest.approx(1e-6)
 

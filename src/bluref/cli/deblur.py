@@ -55,7 +55,8 @@ def run(options: Options) -> int:
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    quiet = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
         task = progress.add_task("deblurring", total=None)
         report = deblur_files(
             options.inputs,

@@ -2,7 +2,7 @@
 
 A verb is a module with `SUMMARY` (one line), `Options` (a frozen dataclass whose attribute
 docstrings are the help) and `run(options) -> exit status`; where defaults depend on other options,
-also `defaults(arguments) -> Options`. Verb modules import the library only inside `run`, so that
+also `options_type(arguments)`, a subclass of `Options`. Verb modules import the library only inside `run`, so that
 help answers at once.
 
 Exit status: 0 done, 1 part of the work failed, 2 the user can fix it. An error that nobody foresaw
@@ -101,10 +101,9 @@ def _dispatch(arguments: list[str]) -> int:
     verb = load_verb(name)
     import tyro
 
-    defaults = getattr(verb, "defaults", None)
+    options_type = getattr(verb, "options_type", lambda arguments: verb.Options)
     options = tyro.cli(
-        verb.Options,
-        default=defaults(rest) if defaults else None,
+        options_type(rest),
         prog=f"bluref {name}",
         description=verb.SUMMARY,
         args=rest,

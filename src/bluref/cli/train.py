@@ -37,9 +37,16 @@ class Options:
     """Every choice of the run."""
 
 
-def defaults(arguments: list[str]) -> Options:
-    """Options start from the recipe of --recipe, or from that of the run to be resumed."""
-    return Options(tyro.MISSING, tyro.MISSING, recipe=_starting_recipe(arguments))
+def options_type(arguments: list[str]) -> type[Options]:
+    """Options that start from the recipe of --recipe, or from that of the run to be resumed."""
+    start = _starting_recipe(arguments)
+
+    @dataclass(frozen=True)
+    class Started(Options):
+        recipe: Recipe = field(default_factory=lambda: start)
+        """Every choice of the run."""
+
+    return Started
 
 
 def _starting_recipe(arguments: list[str]) -> Recipe:

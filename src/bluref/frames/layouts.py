@@ -17,10 +17,7 @@ from pathlib import Path
 from bluref.errors import UserError
 from bluref.frames.clip import Clip, Frame
 from bluref.media.picture import list_pictures
-from bluref.media.video import is_video, probe_video, stream_video
-
-# Containers that count their frames; of others `probe_video` only estimates how many there are.
-COUNTED_SUFFIXES = frozenset([".mp4", ".mov", ".m4v", ".3gp"])
+from bluref.media.video import is_video, probe_video
 
 Layout = str
 LAYOUTS: tuple[Layout, ...] = ("auto", "gopro", "rb2v", "phonecraft", "clips")
@@ -180,9 +177,7 @@ def _pictures_as_frames(name: str, folder: Path) -> dict[int, Frame]:
 
 
 def _video_as_frames(name: str, path: Path) -> dict[int, Frame]:
-    counted = path.suffix.lower() in COUNTED_SUFFIXES
-    frames = probe_video(path).frames if counted else sum(1 for _ in stream_video(path))
-    return {i: Frame(name, i, path, i) for i in range(frames)}
+    return {i: Frame(name, i, path, i) for i in range(probe_video(path).frames)}
 
 
 def frame_numbers(stems: Iterable[str]) -> dict[str, int]:

@@ -203,7 +203,7 @@ class Bank:
         matches = compact(found)
         tensors = {"flow": matches.flow, "confidence": matches.confidence}
         # In memory first: safetensors reports a full disk as an error of its own.
-        entry = save(tensors, {"key": key, "content": _digest(tensors)})
+        entry = save(tensors, {"seal": _seal(key, tensors)})
         with whole_file(self._path(round_, sample)) as partial:
             partial.write_bytes(entry)
 
@@ -245,16 +245,15 @@ def _is_whole(path: Path, key: str) -> bool:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("key") != key:
-                return False
             tensors = {name: file.get_tensor(name) for name in ("flow", "confidence")}
     except (OSError, SafetensorError):
         return False
-    return metadata.get("content") == _digest(tensors)
+    return metadata.get("seal") == _seal(key, tensors)
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def _seal(key: str, tensors: dict[str, Tensor]) -> str:
+    """Digest of what an entry depends on and of what it holds."""
+    digest = hashlib.blake2b(key.encode(), digest_size=16)
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())

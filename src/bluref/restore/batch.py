@@ -52,7 +52,7 @@ def deblur_files(
 
     Args:
         inputs: files and folders.
-        out: made where it is missing; pictures in it are never taken as inputs.
+        out: made where it is missing; when it lies inside an input folder, it is not searched.
         deblurrer: does the work.
         overwrite: do again what is already there.
         tell: hears of progress.

@@ -102,7 +102,7 @@ def load_network(path: Path) -> SavedNetwork:
         raise UserError(f"{weights} is not the file that {description} describes", _AGAIN)
     try:
         state = safetensors.torch.load(raw)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # KeyError: a number format torch has not
         raise UserError(f"{weights} is damaged: {error}", _AGAIN) from error
     _fill(model, state, weights)
     size, meta = told.get("training_size"), told.get("meta", {})
@@ -176,8 +176,7 @@ def _fill(model: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
         if found[key] != shape:
             problem = f"{path} has {key!r} of shape {found[key]}, its model.json says {shape}"
             raise UserError(problem, "give the model.json that belongs to it")
-    tensors = {key: value.to(torch.float32) for key, value in state.items()}
-    for key, value in tensors.items():
-        if not value.isfinite().all():
-            raise UserError(f"{path} has values in {key!r} that are not finite", _AGAIN)
-    model.load_state_dict(tensors, assign=True)
+    for key, value in state.items():
+        if not value.is_floating_point() or not value.to(torch.float32).isfinite().all():
+            raise UserError(f"{path} has values in {key!r} that are not finite numbers", _AGAIN)
+    model.load_state_dict({k: v.to(torch.float32) for k, v in state.items()}, assign=True)

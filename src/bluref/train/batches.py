@@ -88,7 +88,7 @@ class SyntheticBatches:
                 )
             cuts.append(self.store.cut(frame, random_crop(generator, size, side)))
         blurry, sharp = synthetic_pair(torch.cat(cuts), generators, self.synthesis)
-        return Batch(blurry, sharp, torch.ones_like(sharp[:, :1]), sharp)
+        return Batch(blurry, sharp, torch.ones_like(sharp[:, :1]))
 
 
 @dataclass(frozen=True)

@@ -181,21 +181,17 @@ def recipe_from(values: dict[str, Any], *, where: str) -> Recipe:
 
 
 def _number(value: object) -> object:
-    """What a person means by 1e-3, which YAML takes for a word since it has no point."""
-    if isinstance(value, str):
-        with contextlib.suppress(ValueError):
+    """Whole numbers as fractions, and 1e-3, which YAML takes for a word since it has no point."""
+    if isinstance(value, int | str) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError, OverflowError):
             return float(value)
     return value
 
 
 def _fits(value: object, kind: str) -> bool:
-    """Whether a YAML value may stand for a field; whole numbers may stand for fractions."""
+    """Whether a value may stand for a field."""
     if value is None:
         return "None" in kind
-    if isinstance(value, bool):
-        return kind == "bool"
-    if isinstance(value, int):
-        return kind.startswith(("int", "float"))
     return kind.startswith(type(value).__name__)
 
 

@@ -23,6 +23,7 @@ from bluref.pseudo.bank import Bank
 from bluref.pseudo.strategy import strategy_named
 from bluref.restore.backbones import build_backbone
 from bluref.restore.deblurrer import Deblurrer, prefers_bf16
+from bluref.restore.nafnet import NAFNet
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
 from bluref.train.batches import Drawing, PseudoBatches, SupervisedBatches, SyntheticBatches
@@ -89,6 +90,7 @@ def _build(
 ) -> Trainer:
     torch.manual_seed(recipe.seed)
     model = build_backbone(recipe.backbone)
+    _begin_by_doing_nothing(model)
     # The stubs of torch know no `to` with nothing but a memory format.
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = checkpoint.State(
@@ -111,6 +113,12 @@ def _build(
         snapshot=_snapshots(recipe, found, store, source, observer),
         step=step,
     )
+
+
+def _begin_by_doing_nothing(model: NAFNet) -> None:
+    """Zero the last convolution: output = input at first, and no step is spent on learning that."""
+    for parameter in model.ending.parameters():
+        nn.init.zeros_(parameter)
 
 
 def _source(run: Path, recipe: Recipe, found: TrainingData, store: FrameStore) -> Source:

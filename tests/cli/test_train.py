@@ -1,0 +1,102 @@
+"""`bluref train`, `eval` and `deblur` together, as a user runs them."""
+
+import json
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from bluref.cli.main import main
+from bluref.media.picture import read_picture, write_picture
+
+SETTINGS = [
+    *("--steps", "4", "--warm-start", "1", "--refresh-every", "2", "--batch", "1", "--crop", "32"),
+    *("--refs", "2", "--save-every", "2", "--log-every", "1", "--snapshot-every", "4"),
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    generator = torch.Generator().manual_seed(0)
+    strip = F.interpolate(torch.rand(1, 3, 20, 30, generator=generator), (80, 120), mode="bicubic")
+    for part in ("train", "test"):
+        for index in range(5):
+            sharp = strip[..., 4 * index : 4 * index + 80].clamp(0, 1)
+            write_picture(sharp, root / part / "scene" / "sharp" / f"{index:06d}.png")
+            blurry = F.avg_pool2d(F.pad(sharp, (2, 2, 0, 0), mode="replicate"), (1, 5), stride=1)
+            write_picture(blurry, root / part / "scene" / "blur" / f"{index:06d}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["train", str(data), "-o", str(folder), *SETTINGS]) == 0
+    return folder
+
+
+def test_train_tells_machines_what_it_did(data, tmp_path, capsys):
+    folder = tmp_path / "run"
+    assert main(["train", str(data), "-o", str(folder), *SETTINGS, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["run"] == str(folder)
+    assert told["steps"] == 4
+    assert told["seconds"] > 0
+
+
+def test_resume_alone_knows_the_settings_of_the_run(data, run):
+    assert main(["train", str(data), "-o", str(run), "--resume"]) == 0
+
+
+def test_resume_with_another_setting_is_refused_with_the_difference(data, run, capsys):
+    assert main(["train", str(data), "-o", str(run), "--resume", "--seed", "5"]) == 2
+    message = capsys.readouterr().err
+    assert "seed: 0 -> 5" in message
+    assert "fix:" in message
+
+
+def test_a_second_run_into_the_same_folder_is_refused(data, run, capsys):
+    assert main(["train", str(data), "-o", str(run), *SETTINGS]) == 2
+    assert "never overwritten" in capsys.readouterr().err
+
+
+def test_options_win_over_the_recipe_file(data, tmp_path):
+    (tmp_path / "mine.yaml").write_text("steps: 9\nwarm_start: 1\ncrop: 32\nbatch: 1\nrefs: 2\n")
+    arguments = ["--recipe", str(tmp_path / "mine.yaml"), "--steps", "2"]
+    assert main(["train", str(data), "-o", str(tmp_path / "run"), *arguments]) == 0
+    text = (tmp_path / "run" / "recipe.yaml").read_text()
+    assert "steps: 2" in text
+    assert "crop: 32" in text
+
+
+def test_a_recipe_with_a_mistake_names_file_and_field(data, tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text("stepps: 9\n")
+    arguments = ["-o", str(tmp_path / "run"), "--recipe", str(tmp_path / "mine.yaml")]
+    assert main(["train", str(data), *arguments]) == 2
+    assert "stepps" in capsys.readouterr().err
+
+
+def test_eval_prints_the_identity_beside_the_model(data, run, capsys):
+    assert main(["eval", str(data), "--model", str(run), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["images"] == 5
+    assert set(told["identity"]) == {"psnr", "ssim", "ssim3d"}
+    assert set(told["protocol"]) >= {"psnr", "ssim", "ssim3d"}
+    assert abs(told["psnr"] - told["identity"]["psnr"]) < 3
+    assert main(["eval", str(data), "--model", str(run)]) == 0
+    assert "blurry input > output of the model" in capsys.readouterr().out
+
+
+def test_eval_without_truth_says_so(data, run, capsys):
+    sharp = data / "train" / "scene" / "sharp"
+    assert main(["eval", str(sharp), "--model", str(run)]) == 2
+    assert "no pairs" in capsys.readouterr().err
+
+
+def test_a_trained_run_deblurs_pictures(data, run, tmp_path, capsys):
+    picture = data / "test" / "scene" / "blur" / "000002.png"
+    arguments = [str(picture), "-o", str(tmp_path), "--model", str(run), "--json"]
+    assert main(["deblur", *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["done"] == 1
+    assert read_picture(tmp_path / "000002.png").shape == (1, 3, 80, 80)

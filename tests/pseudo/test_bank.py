@@ -1,0 +1,300 @@
+import errno
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+
+from bluref.errors import UserError
+from bluref.frames.clip import Frame
+from bluref.frames.crops import Crop
+from bluref.frames.references import Sample
+from bluref.frames.store import FrameStore
+from bluref.match.dis import DISMatcher
+from bluref.match.protocol import Match
+from bluref.media.picture import write_picture
+from bluref.pseudo.bank import Bank, BlurryItself
+from bluref.pseudo.strategy import strategy_named
+
+SIZE = (16, 20)
+BLURRY, SHARP = range(0, 8, 2), range(1, 9, 2)
+
+
+@dataclass
+class OnePixel:
+    """Finds everything one pixel further right, and counts how often it is asked."""
+
+    identity: str = "one pixel"
+    fails_after: int = 10**9
+    matched: list = field(default_factory=list)
+    encoded: list = field(default_factory=list)
+
+    def encode(self, image):
+        self.encoded.append(image)
+        return image
+
+    def match(self, target, reference):
+        if len(self.matched) >= self.fails_after:
+            raise InterruptedError("the power is gone")
+        self.matched.append(target)
+        flow = torch.zeros(1, 2, *SIZE)
+        flow[:, 0] = 1
+        inside = torch.ones(1, 1, *SIZE, dtype=torch.bool)
+        inside[..., -1] = False
+        return Match(flow, inside.float(), inside)
+
+
+@dataclass
+class Inverting:
+    """A teacher whose output is easily told from its input."""
+
+    identity: str = "inverting"
+    seen: list = field(default_factory=list)
+
+    def __call__(self, image):
+        self.seen.append(image)
+        return 1 - image
+
+
+def write(folder, index, seed=0, size=SIZE):
+    image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(100 * seed + index))
+    path = folder / f"{index:06d}.png"
+    write_picture(image, path)
+    return Frame("clip", index, path)
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Four blurry frames that share two or three references each."""
+    frames = {i: write(tmp_path / "frames", i) for i in range(9)}
+    return [
+        Sample(frames[i], tuple(frames[k] for k in SHARP if abs(k - i) <= 3), None) for i in BLURRY
+    ]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """A bank as a new process would open it."""
+
+    def make(matcher, *, strategy="average", threshold=0.7, folder="bank"):
+        return Bank(
+            tmp_path / folder,
+            matcher=matcher,
+            strategy=strategy_named(strategy),
+            threshold=threshold,
+            store=FrameStore(tmp_path / "store"),
+        )
+
+    return make
+
+
+def pairs(samples):
+    return sum(len(sample.references) for sample in samples)
+
+
+def refreshed(make, samples, teacher=None, round_=0, **settings):
+    """How many pairs a new process matches to have this round."""
+    matcher = OnePixel(**settings.pop("matcher", {}))
+    make(matcher, **settings).refresh(round_, samples, teacher or BlurryItself())
+    return len(matcher.matched)
+
+
+def entries(tmp_path, round_=0):
+    return sorted((tmp_path / "bank" / f"round-{round_:04d}").glob("*.safetensors"))
+
+
+def test_every_pair_is_matched_once_on_what_the_teacher_makes_of_the_frame(make, samples):
+    matcher, teacher = OnePixel(), Inverting()
+    bank = make(matcher)
+    bank.refresh(0, samples, teacher)
+    assert len(matcher.matched) == pairs(samples)
+    expected = [1 - bank.store.image(s.blurry) for s in samples]
+    for seen in matcher.matched:
+        assert any(torch.equal(seen, image) for image in expected)
+    assert len(teacher.seen) == len(samples)
+
+
+def test_a_reference_is_encoded_once_for_all_frames_it_serves(make, samples):
+    matcher = OnePixel()
+    make(matcher).refresh(0, samples, BlurryItself())
+    references = {r for s in samples for r in s.references}
+    assert len(matcher.encoded) == len(references) + len(samples)
+
+
+def test_the_target_is_the_reference_where_the_matcher_finds_it(make, samples):
+    bank = make(OnePixel())
+    bank.refresh(0, samples, BlurryItself())
+    sample, crop = samples[0], Crop(2, 3, 8, 10, upend=True)
+    mean = torch.cat([bank.store.image(f) for f in sample.references]).mean(0, keepdim=True)
+    found = bank.target(0, sample, crop)
+    expected = mean[..., 2:10, 4:14].flip(-2)  # one pixel further right
+    torch.testing.assert_close(found.image, expected, atol=1e-4, rtol=0)
+    assert found.support.unique().tolist() == [len(sample.references)]
+
+
+def test_entries_are_kept(make, samples):
+    assert refreshed(make, samples) == pairs(samples)
+    teacher = Inverting(identity=BlurryItself().identity)
+    assert refreshed(make, samples, teacher) == 0
+    assert teacher.seen == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"matcher": {"identity": "other"}},
+        {"strategy": "sequential"},
+        {"threshold": 0.5},
+        {"teacher": Inverting()},
+    ],
+    ids=str,
+)
+def test_entries_are_made_anew_when_what_they_depend_on_changes(make, samples, change):
+    refreshed(make, samples)
+    assert refreshed(make, samples, **change) == pairs(samples)
+    assert refreshed(make, samples, **change) == 0
+
+
+@pytest.mark.parametrize("index", [1, 2])
+def test_entries_of_a_frame_that_changed_are_made_anew(make, samples, index, tmp_path):
+    refreshed(make, samples)
+    write(tmp_path / "frames", index, seed=1)
+    concerned = [s for s in samples if index in (s.blurry.index, *[r.index for r in s.references])]
+    assert 0 < len(concerned) < len(samples)
+    assert refreshed(make, samples) == pairs(concerned)
+
+
+def test_other_references_make_another_entry(make, samples):
+    refreshed(make, samples)
+    fewer = [Sample(s.blurry, s.references[:1], None) for s in samples]
+    assert refreshed(make, fewer) == len(samples)
+
+
+def test_an_entry_cut_short_is_made_anew(make, samples, tmp_path):
+    refreshed(make, samples)
+    path = entries(tmp_path)[1]
+    whole = path.read_bytes()
+    for length in (0, 1, 8, 60, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert refreshed(make, samples) == len(samples[1].references)
+        assert path.read_bytes() == whole
+
+
+def test_an_entry_with_a_flipped_byte_is_made_anew(make, samples, tmp_path):
+    refreshed(make, samples)
+    path = entries(tmp_path)[1]
+    whole = path.read_bytes()
+    header = int.from_bytes(whole[:8], "little")
+    for place in [*range(0, 8 + header, 7), *range(8 + header, len(whole), 41), len(whole) - 1]:
+        torn = bytearray(whole)
+        torn[place] ^= 0x01
+        path.write_bytes(torn)
+        refreshed(make, samples)
+        assert path.read_bytes() == whole, place
+
+
+def test_an_entry_of_another_type_is_made_anew(make, samples, tmp_path):
+    refreshed(make, samples)
+    path = entries(tmp_path)[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"F16"', b'"I16"'))  # the same bytes, another meaning
+    assert refreshed(make, samples) == len(samples[0].references)
+    assert path.read_bytes() == whole
+
+
+def test_matches_that_are_not_there_are_told(make, samples, tmp_path):
+    bank = make(OnePixel())
+    with pytest.raises(UserError, match=r"clip__000000\.safetensors is missing or torn"):
+        bank.matches(0, samples[0])
+    bank.refresh(0, samples, BlurryItself())
+    entries(tmp_path)[0].write_bytes(b"torn")
+    with pytest.raises(UserError, match="missing or torn"):
+        bank.target(0, samples[0], Crop(0, 0, 8, 8))
+
+
+def test_rounds_stand_side_by_side_until_they_are_forgotten(make, samples, tmp_path):
+    for round_ in range(3):
+        assert refreshed(make, samples, round_=round_) == pairs(samples)
+    bank = make(OnePixel())
+    bank.forget(before=2)
+    assert [p.name for p in (tmp_path / "bank").iterdir()] == ["round-0002"]
+    bank.matches(2, samples[0])
+    bank.forget(before=2)
+    assert refreshed(make, samples, round_=2) == 0
+
+
+def test_an_interrupted_refresh_goes_on_where_it_was(make, samples, tmp_path):
+    refreshed(make, samples)
+    uninterrupted = [path.read_bytes() for path in entries(tmp_path)]
+    make(OnePixel()).forget(before=1)
+    with pytest.raises(InterruptedError):
+        refreshed(make, samples, matcher={"fails_after": len(samples[0].references) + 1})
+    done = sum(len(s.references) for s in samples[: len(entries(tmp_path))])
+    assert 0 < done < pairs(samples)
+    assert refreshed(make, samples) == pairs(samples) - done
+    assert [path.read_bytes() for path in entries(tmp_path)] == uninterrupted
+
+
+def test_the_answer_is_the_same_for_any_number_of_cores(make, samples, tmp_path, monkeypatch):
+    written = []
+    for cores in (1, 8):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        refreshed(make, samples, round_=cores)
+        written.append([path.read_bytes() for path in entries(tmp_path, cores)])
+    assert len(written[0]) == len(samples)
+    assert written[0] == written[1]
+
+
+def test_progress_is_told_up_to_the_end(make, samples):
+    told = []
+    make(OnePixel()).refresh(
+        0, samples, BlurryItself(), tell=lambda done, total: told.append((done, total))
+    )
+    assert told == [(i + 1, 4) for i in range(4)]
+
+
+def test_a_reference_of_another_size_is_refused_naming_both(make, samples, tmp_path):
+    other = write(tmp_path / "frames", 99, size=(20, 16))
+    odd = [*samples[:1], Sample(samples[1].blurry, (other,), None)]
+    with pytest.raises(UserError, match=r"000099\.png is 16x20, but .*000002\.png is 20x16"):
+        make(OnePixel()).refresh(0, odd, BlurryItself())
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_torn(make, samples, tmp_path, monkeypatch):
+    make(OnePixel()).store.prepare([f for s in samples for f in (s.blurry, *s.references)])
+
+    def full(path, data):
+        path.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(UserError, match="no space left"):
+            refreshed(make, samples)
+    assert not list((tmp_path / "bank").rglob("*.*"))
+    assert refreshed(make, samples) == pairs(samples)
+
+
+def test_a_place_that_cannot_be_written_is_told(make, samples, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write"):
+        refreshed(make, samples, folder="file/bank")
+
+
+def test_a_real_matcher_finds_the_frame_in_its_neighbours(make, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 3, 16, 28, generator=generator)
+    wide = torch.nn.functional.interpolate(coarse, (64, 112), mode="bicubic").clamp(0, 1)
+    frames = []
+    for index in range(3):
+        path = tmp_path / "pan" / f"{index}.png"
+        write_picture(wide[..., 3 * index : 3 * index + 96], path)
+        frames.append(Frame("pan", index, path))
+    sample = Sample(frames[1], (frames[0], frames[2]), None)
+    bank = make(DISMatcher(), strategy="robust", threshold=0.3)
+    bank.refresh(0, [sample], BlurryItself())
+    found = bank.target(0, sample, Crop(8, 8, 48, 80))
+    truth = bank.store.cut(frames[1], Crop(8, 8, 48, 80))
+    assert found.weight.mean() > 0.9
+    assert (found.image - truth).abs().mean() < 0.01
