@@ -62,8 +62,12 @@ def measure(sample: Sample, store: FrameStore, matcher: DISMatcher, tally: Tally
     best = min(references, key=lambda r: (r.image - truth).square().mean().item())
     tally.add(("-", "copy of the best neighbour"), whole(best.image), blurry, truth)
     for shown, seen in (("blurry", blurry), ("truth", truth)):
+        matched = {}  # three of the strategies match alike
         for strategy in STRATEGIES.values():
-            matches = compact(strategy.match(matcher, seen, references, strategy.threshold))
+            if strategy.match not in matched:
+                found = strategy.match(matcher, seen, references, strategy.threshold)
+                matched[strategy.match] = compact(found)
+            matches = matched[strategy.match]
             target = target_in_box(
                 matches,
                 sample.references,

@@ -28,6 +28,14 @@ def test_the_demo_goes_the_whole_way(tiny, tmp_path):
     assert found.psnr_warm_start != found.psnr_output
 
 
+def test_a_demo_run_again_finds_its_work_done(tiny, tmp_path):
+    first = demo.run_demo(tmp_path / "demo")
+    before = (tmp_path / "demo" / "run" / "last" / "meta.json").stat().st_mtime_ns
+    again = demo.run_demo(tmp_path / "demo")
+    assert replace(again, seconds=0.0) == replace(first, seconds=0.0)
+    assert (tmp_path / "demo" / "run" / "last" / "meta.json").stat().st_mtime_ns >= before
+
+
 def test_the_bound_is_left_out_unless_asked_for(tiny, tmp_path):
     assert demo.run_demo(tmp_path / "demo").psnr_bound is None
 

@@ -71,7 +71,9 @@ def test_a_contact_sheet_has_a_row_per_crop_and_four_pictures_in_it():
     )
     sheet = contact_sheet(snapshot)
     assert sheet.shape == (1, 3, 2 * 14, 4 * 12 + 3 * 4)
-    assert [sheet[0, 0, 5, 16 * i + 6].item() for i in range(4)] == pytest.approx([0.1, 0.2, 1, 0.4])
+    assert [sheet[0, 0, 5, 16 * i + 6].item() for i in range(4)] == pytest.approx(
+        [0.1, 0.2, 1, 0.4]
+    )
 
 
 def test_captions_stand_above_their_pictures():

@@ -15,7 +15,7 @@ class Options:
     """What `bluref demo` takes."""
 
     output: Output = Path("demo")
-    """Folder for the footage, the run and before_after.jpg; must be new or empty."""
+    """Folder for the footage, the run and before_after.jpg. A demo that was interrupted goes on."""
 
     with_bound: bool = False
     """Train a network with pairs as well, for as many steps: the upper bound."""

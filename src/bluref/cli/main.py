@@ -2,8 +2,8 @@
 
 A verb is a module with `SUMMARY` (one line), `Options` (a frozen dataclass whose attribute
 docstrings are the help) and `run(options) -> exit status`; where defaults depend on other options,
-also `options_type(arguments)`, a subclass of `Options`. Verb modules import the library only inside `run`, so that
-help answers at once.
+also `options_type(arguments)`, a subclass of `Options`. Verb modules import the library only
+inside `run`, so that help answers at once.
 
 Exit status: 0 done, 1 part of the work failed, 2 the user can fix it. An error that nobody foresaw
 keeps its traceback.

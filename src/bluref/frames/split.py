@@ -71,10 +71,19 @@ def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Foot
     return Footage(tuple(blurry), tuple(sharp), truth)
 
 
+def to_be_measured(clip: Clip, how: Split) -> list[Frame]:
+    """The frames of a clip whose sharpness `split_clips` asks for; none unless it decides."""
+    if not clip.blurry or not clip.sharp:
+        return []
+    if how == "sharpness" or (how == "auto" and not clip.truth):
+        return list(clip.blurry.values())
+    return []
+
+
 def _split_clip(clip: Clip, how: Split, sharpness: Sharpness) -> tuple[list[Frame], list[Frame]]:
     if not clip.blurry or not clip.sharp:
         return list(clip.blurry.values()), list(clip.sharp.values())
-    if how == "sharpness" or (how == "auto" and not clip.truth):
+    if to_be_measured(clip, how):
         return split_by_sharpness(clip.blurry, sharpness)
     indices = sorted(clip.blurry.keys() | clip.sharp.keys())
     if how == "halves":

@@ -14,7 +14,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from bluref.degrade.simulate import Still, simulate_stills
+from bluref.degrade.simulate import MANIFEST, Still, simulate_stills
 from bluref.degrade.simulation import SimulateConfig
 from bluref.errors import UserError
 from bluref.frames.clip import Frame
@@ -28,7 +28,7 @@ from bluref.train.recipe import Recipe
 from bluref.train.run import train
 
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "motorcycle_left", "rocket")
-FOOTAGE = SimulateConfig(kind="stills", frames=20, size=(192, 256), speed=4.0, seed=1)
+FOOTAGE = SimulateConfig(kind="stills", frames=20, size=(192, 256), speed=2.4, seed=1)
 RECIPE = Recipe(
     split="alternating",
     refs=4,
@@ -80,7 +80,8 @@ def run_demo(
     """Simulate, train without pairs, measure on held-out frames, and draw the picture.
 
     Args:
-        folder: new or empty; gets `footage/`, `run/` and `before_after.jpg`.
+        folder: new, empty, or that of a demo, which then goes on where it was; gets `footage/`,
+            `run/` and `before_after.jpg`.
         with_bound: train the supervised bound too, for as many steps.
         observer: watches the training.
         tell: hears in words what is going on.
@@ -89,17 +90,19 @@ def run_demo(
         UserError: the folder is not empty or cannot be written, or scikit-image is missing.
     """
     started = time.monotonic()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is not an empty folder", "remove it, or name another with -o")
     footage, run = folder / "footage", folder / "run"
-    tell("filming photographs with a shaking hand")
-    simulate_stills(_stills(), footage, FOOTAGE)
+    if not (footage / MANIFEST).exists():
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} is not an empty folder", "remove it, or name another one")
+        tell("filming photographs with a shaking hand")
+        simulate_stills(_stills(), footage, FOOTAGE)
     tell("training without pairs")
     keeper = _KeepWarmStart(folder / "warm_start", observer or Observer())
-    train(footage, run, RECIPE, observer=keeper)
+    _train_or_go_on(footage, run, RECIPE, keeper)
     if with_bound:
         tell("training the supervised bound")
-        train(footage, folder / "bound", replace(RECIPE, supervised=True))
+        bound = replace(RECIPE, supervised=True)
+        _train_or_go_on(footage, folder / "bound", bound, observer or Observer())
     tell("measuring on held-out frames")
     output = _measure(run, footage)
     picture = folder / "before_after.jpg"
@@ -112,6 +115,13 @@ def run_demo(
         seconds=time.monotonic() - started,
         picture=picture,
     )
+
+
+def _train_or_go_on(footage: Path, run: Path, recipe: Recipe, observer: Observer) -> None:
+    """Train; an interruption ends the demo."""
+    resume = (run / "recipe.yaml").exists()
+    if not train(footage, run, recipe, resume=resume, observer=observer).finished:
+        raise KeyboardInterrupt
 
 
 class _KeepWarmStart(Observer):
@@ -133,7 +143,10 @@ class _KeepWarmStart(Observer):
     def on_refresh(self, round_: int, done: int, total: int) -> None:
         """Copy the first teacher before later rounds forget it."""
         if self.run is not None and round_ == 0 and not self.folder.exists():
-            shutil.copytree(self.run / "bank" / "round-0000" / "teacher", self.folder)
+            partial = self.folder.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            shutil.copytree(self.run / "bank" / "round-0000" / "teacher", partial)
+            partial.rename(self.folder)
         self.observer.on_refresh(round_, done, total)
 
 

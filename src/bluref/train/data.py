@@ -1,15 +1,16 @@
 """From a data folder and a recipe to samples that can be trained on."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bluref.errors import UserError
 from bluref.frames.clip import Frame
 from bluref.frames.layouts import find_clips
 from bluref.frames.references import ReferenceRule, Sample, choose_references
 from bluref.frames.sharpness import image_sharpness
-from bluref.frames.split import split_clips
+from bluref.frames.split import split_clips, to_be_measured
 from bluref.frames.store import FrameStore, check_sizes
 from bluref.train.recipe import Recipe
 
@@ -49,13 +50,30 @@ class TrainingData:
         return digest.hexdigest()
 
 
-def find_training_data(data: Path, recipe: Recipe, store: FrameStore) -> TrainingData:
+def find_training_data(
+    data: Path,
+    recipe: Recipe,
+    store: FrameStore,
+    *,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> TrainingData:
     """Find the clips, give their frames roles, and choose references.
 
+    Args:
+        data: the data folder.
+        recipe: layout, split and choice of references.
+        store: where frames are decoded to; roles by sharpness need them all.
+        tell: called with (done, all) as frames are decoded.
+
     Raises:
-        UserError: no clips, no usable frame, frames of mixed size in a clip, unreadable files.
+        UserError: no clips, no usable frame, frames of mixed size in a clip or between a blurry
+            frame and its references, unreadable files.
     """
     clips = find_clips(data, part="train", layout=recipe.layout)
+    # A video is decoded once from its start, not once per frame that is measured.
+    store.prepare(
+        (frame for clip in clips for frame in to_be_measured(clip, recipe.split)), tell=tell
+    )
     footage = split_clips(clips, recipe.split, lambda frame: image_sharpness(store.image(frame)))
     rule = ReferenceRule(
         choice=recipe.choice, delta=recipe.delta, refs=recipe.refs, seed=recipe.seed
@@ -63,4 +81,17 @@ def find_training_data(data: Path, recipe: Recipe, store: FrameStore) -> Trainin
     samples = choose_references(footage, rule)
     found = TrainingData(samples, footage.sharp, len(footage.blurry) - len(samples))
     check_sizes(found.frames, store)
+    for sample in samples:
+        _check_references(sample, store)
     return found
+
+
+def _check_references(sample: Sample, store: FrameStore) -> None:
+    height, width = store.size(sample.blurry)
+    for frame in sample.references:
+        if store.size(frame) != (height, width):
+            h, w = store.size(frame)
+            raise UserError(
+                f"{frame} is {w}x{h}, but {sample.blurry}, which it serves, is {width}x{height}",
+                "use references of the same camera and size, or resize them",
+            )

@@ -81,7 +81,27 @@ def evaluate(
     Raises:
         UserError: the data set has no truth, or a picture cannot be read.
     """
-    pairs = paired_frames(data, part=part, layout=layout, every=every)
+    return evaluate_pairs(
+        deblur, paired_frames(data, part=part, layout=layout, every=every), tell=tell
+    )
+
+
+def evaluate_pairs(
+    deblur: Callable[[Image], Image],
+    pairs: Sequence[tuple[Frame, Frame]],
+    *,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Deblur every blurry frame and compare it with its truth.
+
+    Args:
+        deblur: the network.
+        pairs: blurry frames with their true sharp versions, picture files; at least one.
+        tell: called with (done, all).
+
+    Raises:
+        UserError: a picture cannot be read, or a pair differs in size.
+    """
     by_clip: dict[str, list[tuple[Scores, Scores]]] = {}
     for done, (blurry, truth) in enumerate(pairs, start=1):
         image, sharp = read_picture(blurry.path), read_picture(truth.path)

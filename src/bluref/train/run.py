@@ -75,7 +75,7 @@ def train(
     observer = observer or Observer()
     with _locked(run, resume=resume):
         store = FrameStore(run / "frames")
-        found = find_training_data(data, recipe, store)
+        found = find_training_data(data, recipe, store, tell=observer.on_prepare)
         _settle_recipe(run, data, recipe, found, observer)
         store.prepare(found.frames, tell=observer.on_prepare)
         trainer = _build(run, recipe, found, store, observer)
