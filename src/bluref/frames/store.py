@@ -8,6 +8,7 @@ flat file, and a box reads only its own rows through the operating system's cach
 import hashlib
 import os
 import shutil
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -38,6 +39,7 @@ class FrameStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._sizes: dict[Path, tuple[int, int]] = {}
+        self._opening = threading.Lock()
         self._open: OrderedDict[Frame, np.ndarray] = OrderedDict()
         self._identities: dict[Frame, str] = {}
 
@@ -85,16 +87,8 @@ class FrameStore:
 
     def pixels(self, frame: Frame) -> UInt8[np.ndarray, "h w 3"]:
         """The whole frame as a read-only view of its file."""
-        if frame in self._open:
-            self._open.move_to_end(frame)
-            return self._open[frame]
-        path = self._file(frame)
-        if not path.exists():
-            self.prepare([frame])
-        self._open[frame] = np.load(path, mmap_mode="r")
-        if len(self._open) > KEPT_OPEN:
-            self._open.popitem(last=False)
-        return self._open[frame]
+        with self._opening:  # batches are made on another thread than snapshots
+            return self._opened(frame)
 
     def image(self, frame: Frame) -> Float[Tensor, "1 3 h w"]:
         """The whole frame."""
@@ -119,6 +113,18 @@ class FrameStore:
             digest = hashlib.blake2b(os.fsencode(what), digest_size=16)
             self._identities[frame] = digest.hexdigest()
         return self._identities[frame]
+
+    def _opened(self, frame: Frame) -> UInt8[np.ndarray, "h w 3"]:
+        if frame in self._open:
+            self._open.move_to_end(frame)
+            return self._open[frame]
+        path = self._file(frame)
+        if not path.exists():
+            self.prepare([frame])
+        self._open[frame] = np.load(path, mmap_mode="r")
+        if len(self._open) > KEPT_OPEN:
+            self._open.popitem(last=False)
+        return self._open[frame]
 
     def _file(self, frame: Frame) -> Path:
         return self.folder / f"{self.identity(frame)}.npy"

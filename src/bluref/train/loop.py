@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,10 +62,13 @@ class Trainer:
             whether the last step was reached.
         """
         started = time.monotonic() - self.metrics.seconds
-        with _interrupts(self._stop, self.observer):
+        with _interrupts(self._stop, self.observer), ThreadPoolExecutor(1) as pool:
+            ahead: Future[Batch] | None = None
             while self.step < self.recipe.steps and not self._stop.is_set():
                 self._renew()
-                batch = self.source(self.step)
+                batch = self.source(self.step) if ahead is None else ahead.result()
+                # A batch is a function of its step: it is made while the one before is learnt from.
+                ahead = pool.submit(self.source, self.step + 1) if self._may_look_ahead() else None
                 loss, output = self.update(batch)
                 self.step += 1
                 self.observer.on_step(self.step, loss)
@@ -131,6 +135,11 @@ class Trainer:
         self.save()
         self.source.renew(round_, self.state.average, self.observer.on_refresh)
         self._round = round_
+
+    def _may_look_ahead(self) -> bool:
+        """Whether there is a next step, and it learns from targets that stand already."""
+        next_ = self.step + 1
+        return next_ < self.recipe.steps and self.source.round_at(next_) == self._round
 
     def _every(self, steps: int) -> bool:
         return self.step % steps == 0
