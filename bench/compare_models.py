@@ -9,8 +9,6 @@ training but the supervised one. They are what somebody with footage to mend get
 import argparse
 from pathlib import Path
 
-import torch
-
 from bluref.frames.layouts import find_clips
 from bluref.frames.split import split_clips
 from bluref.restore.deblurrer import Deblurrer
@@ -68,5 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
     main()

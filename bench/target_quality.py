@@ -102,6 +102,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
     torch.set_grad_enabled(False)
     main()

@@ -50,7 +50,7 @@ def run(options: Options) -> int:
     ]
     if found.psnr_bound is not None:
         lines.append(f"trained with pairs (bound)  {found.psnr_bound:6.2f} dB")
-    lines.append("PSNR on held-out clips of the same scenes, 8-bit RGB, mean over images")
+    lines.append("PSNR on the blurry frames of held-out clips of the same scenes; 8-bit RGB, mean")
     lines.append(f"{found.picture}  ({found.seconds:.0f} s)")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
