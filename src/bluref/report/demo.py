@@ -108,7 +108,7 @@ def run_demo(
     pairs = held_out_frames(footage)
     output = _measure(run, pairs)
     picture = folder / "before_after.jpg"
-    write_picture(_draw(Deblurrer.from_pretrained(run), pairs), picture)
+    write_picture(_draw(Deblurrer.from_pretrained(run), pairs), picture, quality=85)
     return DemoResult(
         psnr_input=output.identity.psnr,
         psnr_output=output.scores.psnr,
