@@ -8,6 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bluref.errors import UserError
+from bluref.frames import layouts, references, split
+from bluref.match.named import NAMES
+from bluref.pseudo.strategy import STRATEGIES
+from bluref.restore.backbones import BACKBONES
 from bluref.train.recipe import (
     ABOVE_ZERO,
     AT_LEAST,
@@ -168,3 +172,12 @@ def test_every_field_is_explained_and_checked():
     assert checked <= names
     # What these may be is known to the rooms that read them, or to their type.
     assert names - checked == {"layout", "split", "choice", "backbone", "supervised"}
+
+
+def test_the_choices_are_those_of_the_library():
+    assert set(CHOICES["layout"]) == set(layouts.LAYOUTS)
+    assert set(CHOICES["split"]) == set(split.SPLITS)
+    assert set(CHOICES["choice"]) == set(references.CHOICES)
+    assert set(CHOICES["backbone"]) == set(BACKBONES)
+    assert set(CHOICES["strategy"]) == set(STRATEGIES)
+    assert set(CHOICES["matcher"]) == set(NAMES)

@@ -34,7 +34,7 @@ FOOTAGE = SimulateConfig(kind="stills", frames=20, size=(192, 256), speed=2.4, s
 RECIPE = Recipe(
     split="alternating",
     refs=4,
-    steps=1400,
+    steps=1200,
     warm_start=200,
     refresh_every=400,
     batch=4,

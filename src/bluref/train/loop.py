@@ -122,10 +122,6 @@ class Trainer:
             meta={"step": self.step, "seed": self.recipe.seed, "steps": self.recipe.steps},
         )
 
-    def resume(self) -> None:
-        """Go on from the checkpoint `last`, to the same weights as a run without interruption."""
-        self.step = checkpoint.load(self.folder / "last", self.state)["step"]
-
     def _renew(self) -> None:
         """Renew the targets where a round begins, or where a resumed run finds itself in one."""
         round_ = self.source.round_at(self.step)
