@@ -170,8 +170,7 @@ def test_every_field_is_explained_and_checked():
     checked = {*AT_LEAST, *SHARES, *ABOVE_ZERO, *CHOICES, "seed"}
     names = {field.name for field in fields(Recipe)}
     assert checked <= names
-    # What these may be is known to the rooms that read them, or to their type.
-    assert names - checked == {"layout", "split", "choice", "backbone", "supervised"}
+    assert names - checked == {"supervised"}  # true or false, which its type says
 
 
 def test_the_choices_are_those_of_the_library():
