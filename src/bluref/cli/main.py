@@ -30,6 +30,9 @@ VERBS = {
 }
 """Every verb and the module that carries it out, in the order of the help."""
 
+EXTRAS = {"cv2": "train", "matplotlib": "train", "skimage": "train"}
+"""Modules that the base install leaves out, and the extra that brings them."""
+
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _READER_LEFT = 141  # 128 + SIGPIPE
 _STREAMS = (1, 2)  # descriptors of stdout and stderr
@@ -60,6 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except UserError as error:
         _complain(error)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        fix = f"pip install 'bluref[{EXTRAS[error.name]}]'"
+        _complain(UserError(f"this needs {error.name}, which is not installed", fix))
         return 2
     except KeyboardInterrupt:
         sys.stderr.write("bluref: interrupted\n")
