@@ -125,6 +125,23 @@ def test_ctrl_c_finishes_the_step_saves_and_goes_on(digest, footage, straight, r
     assert digest(tmp_path / "run") == digest(straight)
 
 
+def test_ctrl_c_stops_a_refresh_and_keeps_what_is_matched(
+    digest, footage, straight, recipe, tmp_path
+):
+    class Interrupting(Observer):
+        def on_refresh(self, round_, done, total):
+            if (round_, done) == (1, 3):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    run = tmp_path / "run"
+    result = train(footage, run, recipe, observer=Interrupting())
+    assert not result.finished
+    assert result.steps == 7  # where round 1 begins
+    assert len(list((run / "bank" / "round-0001").glob("*.safetensors"))) == 3
+    finish(footage, run, recipe)
+    assert digest(run) == digest(straight)
+
+
 def test_lost_bank_entries_are_made_again_on_resume(digest, footage, straight, recipe, tmp_path):
     class Interrupting(Observer):
         def on_step(self, step, loss):

@@ -25,6 +25,10 @@ from bluref.train.recipe import Recipe
 from bluref.train.source import Source
 
 
+class _Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """A refresh was left half way, since a person asked for it."""
+
+
 @dataclass
 class Trainer:
     """All that changes while training, and how one step changes it.
@@ -56,7 +60,8 @@ class Trainer:
     def run(self) -> bool:
         """Train until the recipe's last step, or until interrupted; save in either case.
 
-        Ctrl-C finishes the step, saves and returns; a second one stops at once.
+        Ctrl-C finishes the step, or the frame that is being matched, saves and returns; a second
+        one stops at once.
 
         Returns:
             whether the last step was reached.
@@ -65,7 +70,10 @@ class Trainer:
         with _interrupts(self._stop, self.observer), ThreadPoolExecutor(1) as pool:
             ahead: Future[Batch] | None = None
             while self.step < self.recipe.steps and not self._stop.is_set():
-                self._renew()
+                try:
+                    self._renew()
+                except _Interrupted:
+                    break
                 batch = self.source(self.step) if ahead is None else ahead.result()
                 # A batch is a function of its step: it is made while the one before is learnt from.
                 ahead = pool.submit(self.source, self.step + 1) if self._may_look_ahead() else None
@@ -129,7 +137,13 @@ class Trainer:
             return
         # The round before is forgotten once this one stands: no run may resume before this step.
         self.save()
-        self.source.renew(round_, self.state.average, self.observer.on_refresh)
+
+        def tell(round_: int, done: int, total: int) -> None:
+            self.observer.on_refresh(round_, done, total)
+            if self._stop.is_set():
+                raise _Interrupted  # what is matched stays, a resumed run matches the rest
+
+        self.source.renew(round_, self.state.average, tell)
         self._round = round_
 
     def _may_look_ahead(self) -> bool:
@@ -175,7 +189,7 @@ def _interrupts(stop: threading.Event, observer: Observer) -> Iterator[None]:
             raise KeyboardInterrupt
         stop.set()
         observer.on_message(
-            "interrupted: finishing this step and saving; once more to stop at once"
+            "interrupted: finishing what is at hand and saving; once more to stop at once"
         )
 
     before = signal.signal(signal.SIGINT, ask)
