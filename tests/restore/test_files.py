@@ -6,9 +6,9 @@ import safetensors.torch
 import torch
 
 from bluref.errors import UserError
-from bluref.restore import files
 from bluref.restore.files import load_network, save_network
 from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.weights import folder as folder_of_weights
 
 CONFIG = NAFNetConfig(width=4, encoder=(1, 2), middle=1, decoder=(1, 0))
 
@@ -96,7 +96,7 @@ def test_a_crash_between_the_two_files_is_found_out(folder, monkeypatch):
     def crash(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(files, "write_text_whole", crash)
+    monkeypatch.setattr(folder_of_weights, "write_text_whole", crash)
     with pytest.raises(KeyboardInterrupt):
         save_network(NAFNet(CONFIG), folder, training_size=64, meta={"step": 8})
     with pytest.raises(UserError, match="is not the file that"):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bluref.restore.files import load_network
 from bluref.restore.pooling import local_pooling as set_local_pooling
+from bluref.weights.precision import prefers_bf16
 
 Precision = Literal["auto", "fp32", "bf16"]
 """`auto` is bf16 where `prefers_bf16` says so; `bf16` insists, and is slow on other hardware."""
@@ -94,20 +95,6 @@ class Deblurrer:
         finally:
             set_local_pooling(self.model, None)
         return sharp[..., :h, :w].float().clamp(0, 1).contiguous().to(image.device)
-
-
-def prefers_bf16(device: str | torch.device = "cpu") -> bool:
-    """Whether bfloat16 is the faster arithmetic on this device.
-
-    On a CPU that is so with AMX tiles. Instructions without tiles (avx512_bf16) gain a quarter in
-    inference and lose a tenth in training; emulation loses half. Releases of torch that cannot tell
-    what the CPU has get float32.
-    """
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    tell = getattr(torch.cpu, "get_capabilities", None)
-    return kind == "cpu" and tell is not None and bool(tell().get("amx_bf16", False))
 
 
 def pad_to_multiple(x: Float[Tensor, "b c h w"], multiple: int) -> Float[Tensor, "b c H W"]:

@@ -1,0 +1,1 @@
+"""Networks on disk, and the small ones that come with the package."""
