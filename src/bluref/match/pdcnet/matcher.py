@@ -1,0 +1,99 @@
+"""PDC-Net behind the matcher protocol: pictures of any size, flow with P_R from the same pass."""
+
+import platform
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from bluref.degrade.warp import inside
+from bluref.match.pdcnet.mixture import largest_probability, probability_within
+from bluref.match.pdcnet.network import Encoded, PDCNet
+from bluref.match.protocol import Match
+
+# Sides are brought to multiples of this, the stride of the coarser of the fine levels.
+MULTIPLE = 8
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An encoded picture, and its size before it was brought to what the network takes."""
+
+    encoded: Encoded
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class PDCMatcher:
+    """One pass of a PDC-Net per pair ("direct" mode).
+
+    confidence = P_R / max P_R inside the reference, else 0.
+
+    Attributes:
+        network: in evaluation mode.
+        name: of the network and its weights; keys cached matches.
+        radius: R in pixels, above 0.
+        use_bf16: autocast to bfloat16.
+    """
+
+    network: PDCNet
+    name: str
+    radius: float = 1.0
+    use_bf16: bool = False
+
+    def __post_init__(self) -> None:
+        if self.radius <= 0:
+            raise ValueError(f"radius must be above 0, got {self.radius}")
+
+    @property
+    def identity(self) -> str:
+        """Name and settings."""
+        precision = f"bf16-{platform.machine()}" if self.use_bf16 else "fp32"
+        return f"{self.name}-{self.radius:g}-{precision}"
+
+    @property
+    def most(self) -> float:
+        """The largest value that P_R can take."""
+        return largest_probability(self.network.spread["fine"], self.radius)
+
+    @torch.inference_mode()
+    def encode(self, image: Float[Tensor, "b 3 h w"]) -> Picture:
+        """Features of pictures of one size; RGB in [0, 1]."""
+        size = (image.shape[-2], image.shape[-1])
+        taken = working_size(size, least=self.network.config.coarse_side)
+        if taken != size:
+            image = F.interpolate(image, taken, mode="area")
+        image = image.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.use_bf16):
+            return Picture(self.network.encode(image), size)
+
+    @torch.inference_mode()
+    def match(self, target: Picture, reference: Picture) -> Match:
+        """Match each target with the reference at the same place in the batch.
+
+        Raises:
+            ValueError: the pictures differ in size.
+        """
+        if target.size != reference.size:
+            raise ValueError(f"sizes must be equal, got {target.size} and {reference.size}")
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.use_bf16):
+            estimate = self.network(target.encoded, reference.encoded)[1]
+        taken, size = target.encoded.size, target.size
+        scale = estimate.flow.new_tensor([size[1] / taken[1], size[0] / taken[0]])
+        flow = _upsampled(estimate.flow.float(), size) * scale.view(1, 2, 1, 1).float()
+        likely = _upsampled(probability_within(estimate.to_float(), self.radius), size)
+        visible = inside(flow, size)
+        confidence = (likely / self.most).clamp(0, 1) * visible
+        return Match(flow.clone(), confidence.clone(), visible.clone())
+
+
+def working_size(size: tuple[int, int], *, least: int) -> tuple[int, int]:
+    """(height, width) at which the network works: multiples of 8, no side below `least`."""
+    height, width = (max(side // MULTIPLE * MULTIPLE, least) for side in size)
+    return height, width
+
+
+def _upsampled(x: Float[Tensor, "b c h w"], size: tuple[int, int]) -> Float[Tensor, "b c H W"]:
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
