@@ -24,6 +24,8 @@ VERBS = {
     "demo": "bluref.cli.demo",
     "simulate": "bluref.cli.simulate",
     "match": "bluref.cli.match",
+    "train-matcher": "bluref.cli.train_matcher",
+    "eval-matcher": "bluref.cli.eval_matcher",
     "train": "bluref.cli.train",
     "deblur": "bluref.cli.deblur",
     "eval": "bluref.cli.evaluate",

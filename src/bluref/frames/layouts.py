@@ -139,7 +139,7 @@ def _clip_frames(root: Path, *, prefix: str = "") -> dict[str, dict[int, Frame]]
             frames = _pictures_as_frames(name, path)
         elif is_video(path):
             name = prefix + path.stem
-            frames = _video_as_frames(name, path)
+            frames = video_frames(name, path)
         else:
             continue
         if not frames:
@@ -176,7 +176,8 @@ def _pictures_as_frames(name: str, folder: Path) -> dict[int, Frame]:
     return {numbers[stem]: Frame(name, numbers[stem], path) for stem, path in files.items()}
 
 
-def _video_as_frames(name: str, path: Path) -> dict[int, Frame]:
+def video_frames(name: str, path: Path) -> dict[int, Frame]:
+    """Every frame of a video by number, as the clip of that name."""
     return {i: Frame(name, i, path, i) for i in range(probe_video(path).frames)}
 
 

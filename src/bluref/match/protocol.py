@@ -47,3 +47,18 @@ class Matcher(Protocol[Features]):
     def match(self, target: Features, reference: Features) -> Match:
         """Flow and confidence from the target to the reference, at the target's size."""
         ...
+
+
+@runtime_checkable
+class Probabilistic(Protocol):
+    """A matcher whose confidence is a probability up to scale: P_R = confidence * most."""
+
+    @property
+    def radius(self) -> float:
+        """R in pixels: P_R is the probability that max(|dx|, |dy|) of the flow's error is <= R."""
+        ...
+
+    @property
+    def most(self) -> float:
+        """The largest value that P_R can take, in (0, 1]."""
+        ...
