@@ -10,8 +10,10 @@ from bluref.report.before_after import CAPTION_HEIGHT, Row, before_after
 from bluref.report.contact_sheet import contact_sheet, trust_colours
 from bluref.report.curves import draw_curves
 from bluref.report.flow_picture import flow_colours, match_pair, match_picture
-from bluref.train.metrics import COLUMNS
+from bluref.train.metrics import DEBLURRING
 from bluref.train.observe import Snapshot
+
+COLUMNS = ("step", "phase", "round", "loss", "learning_rate", *DEBLURRING, "seconds")
 
 
 def flow(x: float, y: float) -> torch.Tensor:

@@ -32,6 +32,7 @@ def test_rounds_begin_after_the_warm_start(tmp_path):
     source = Curriculum(
         SyntheticBatches((), store, drawing),
         PseudoBatches((), store, drawing, bank, round=0),
+        None,
         warm_start=10,
         refresh_every=4,
         training_size=32,

@@ -110,9 +110,9 @@ def test_every_strategy_trains(strategy, footage, recipe, tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
     footage, recipe, tmp_path, monkeypatch
 ):
-    from bluref.train import loop
+    from bluref.train import deblurring
 
-    real = loop.masked_loss
+    real = deblurring.masked_loss
     calls = []
 
     def poisoned(*arguments, **options):
@@ -120,7 +120,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
         loss = real(*arguments, **options)
         return loss * float("nan") if len(calls) == 8 else loss
 
-    monkeypatch.setattr(loop, "masked_loss", poisoned)
+    monkeypatch.setattr(deblurring, "masked_loss", poisoned)
     with pytest.raises(UserError, match="at step 7"):
         train(footage, tmp_path / "run", recipe)
     meta = json.loads((tmp_path / "run" / "last" / "meta.json").read_text())

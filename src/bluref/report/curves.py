@@ -7,6 +7,8 @@ from bluref.train.metrics import read_metrics
 
 PANELS = (
     ("loss", {"loss": "loss"}),
+    ("px", {"epe": "error of the flow", "epe_coarse": "error of the coarsest level"}),
+    ("share", {"pck1": "within 1 px", "p1": "said to be within 1 px"}),
     ("dB", {"agreement": "output against target (agreement)"}),
     ("share", {"coverage": "covered by references", "trust": "trust where covered"}),
     ("px", {"shift_x": "shift of the output, x", "shift_y": "shift of the output, y"}),

@@ -71,7 +71,11 @@ class Watch(Observer):
 
     def on_metrics(self, row: Mapping[str, float | str]) -> None:
         """Show the latest figures; a line per row where there is no terminal to draw a bar in."""
-        parts = [f"loss {row['loss']:.4f}", f"covered {row['coverage']:.0%}"]
+        parts = [f"loss {row['loss']:.4f}"]
+        if "coverage" in row:
+            parts.append(f"covered {row['coverage']:.0%}")
+        if "epe" in row:
+            parts.append(f"flow off by {row['epe']:.2f} of {row['epe_zero']:.1f} px")
         if "output_psnr_truth" in row:
             parts.append(f"against truth {row['output_psnr_truth']:.2f} dB")
         self._note = ", ".join(parts)

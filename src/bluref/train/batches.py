@@ -1,7 +1,7 @@
 """Batches: pure functions of the step, so that a run resumes exactly with no loader state."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
@@ -25,13 +25,33 @@ class Batch:
         blurry: the network's input; always the blurry frame itself (paper Eq. 3).
         target: what it should come near.
         weight: trust in [0, 1], zero where the target says nothing.
-        truth: the true sharp crop where a paired data set has one; measures, never teaches.
+        truth: the true sharp crops of the footage's own items, where a paired data set has them;
+            they measure, and never teach.
+        synthetic: how many items, the last ones, are synthetic pairs among the footage's own.
     """
 
     blurry: Float[Tensor, "b 3 h w"]
     target: Float[Tensor, "b 3 h w"]
     weight: Float[Tensor, "b 1 h w"]
-    truth: Float[Tensor, "b 3 h w"] | None = None
+    truth: Float[Tensor, "own 3 h w"] | None = None
+    synthetic: int = 0
+
+    def own(self) -> "Batch":
+        """The items from the footage, without the synthetic ones."""
+        if not self.synthetic:
+            return self
+        count = len(self.blurry) - self.synthetic
+        return Batch(self.blurry[:count], self.target[:count], self.weight[:count], self.truth)
+
+    def anchored(self, pairs: "Batch") -> "Batch":
+        """These items followed by synthetic pairs."""
+        return Batch(
+            blurry=torch.cat((self.blurry, pairs.blurry)),
+            target=torch.cat((self.target, pairs.target)),
+            weight=torch.cat((self.weight, pairs.weight)),
+            truth=self.truth,
+            synthetic=len(pairs.blurry),
+        )
 
 
 BatchAt = Callable[[int], Batch]
@@ -45,15 +65,26 @@ class Drawing:
         seed: of the run.
         batch: items per step.
         crop: side in pixels.
+        first: number of the first item, where others draw those before it.
     """
 
     seed: int
     batch: int
     crop: int
+    first: int = 0
 
     def generators(self, step: int) -> list[torch.Generator]:
         """One generator per item: a pure function of (seed, step, item)."""
-        return [item_generator(self.seed, step, item) for item in range(self.batch)]
+        items = range(self.first, self.first + self.batch)
+        return [item_generator(self.seed, step, item) for item in items]
+
+    def parted(self, share: float) -> tuple["Drawing", "Drawing"]:
+        """The first items of each step, and the last ones: `share` of them, rounded."""
+        last = round(self.batch * share)
+        return (
+            replace(self, batch=self.batch - last),
+            replace(self, batch=last, first=self.first + self.batch - last),
+        )
 
 
 @dataclass(frozen=True)

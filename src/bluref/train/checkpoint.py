@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError
@@ -19,9 +19,21 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from bluref.errors import UserError
-from bluref.restore.files import load_network, save_network
 
 FORMAT = 1
+
+
+@runtime_checkable
+class NetworkFiles(Protocol):
+    """How a kind of network is kept, as people will load it."""
+
+    def save(self, model: nn.Module, folder: Path, meta: Mapping[str, Any]) -> None:
+        """Write `model.safetensors` and `model.json`."""
+        ...
+
+    def load(self, folder: Path) -> nn.Module:
+        """Read them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -39,13 +51,13 @@ class State:
     optimizer: torch.optim.Optimizer
 
 
-def save(folder: Path, state: State, *, training_size: int, meta: Mapping[str, Any]) -> None:
+def save(folder: Path, state: State, *, files: NetworkFiles, meta: Mapping[str, Any]) -> None:
     """Write `folder` so that a crash at any instant leaves the old one or the new one.
 
     Args:
         folder: replaced as a whole.
         state: what to save.
-        training_size: side of the training crops in pixels, for local pooling at test time.
+        files: how the averaged network is written.
         meta: what is needed besides to go on exactly: at least `step` and `seed`.
 
     Raises:
@@ -57,7 +69,7 @@ def save(folder: Path, state: State, *, training_size: int, meta: Mapping[str, A
         _repair(folder)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        save_network(state.average, partial, training_size=training_size, meta=dict(meta))
+        files.save(state.average, partial, meta)
         weights = {k: v.detach().contiguous() for k, v in state.model.state_dict().items()}
         save_file(weights, partial / "training.safetensors")
         torch.save(state.optimizer.state_dict(), partial / "optimizer.pt")
@@ -79,8 +91,13 @@ def save(folder: Path, state: State, *, training_size: int, meta: Mapping[str, A
         ) from error
 
 
-def load(folder: Path, state: State) -> dict[str, Any]:
+def load(folder: Path, state: State, *, files: NetworkFiles) -> dict[str, Any]:
     """Restore in place and return meta; a swap that was torn apart is put together first.
+
+    Args:
+        folder: what `save` wrote.
+        state: is overwritten.
+        files: how the averaged network is read.
 
     Raises:
         UserError: there is no checkpoint, it is damaged or from a newer version.
@@ -94,7 +111,7 @@ def load(folder: Path, state: State) -> dict[str, Any]:
                 "update bluref",
             )
         state.model.load_state_dict(load_file(folder / "training.safetensors"))
-        state.average.load_state_dict(load_network(folder).model.state_dict())
+        state.average.load_state_dict(files.load(folder).state_dict())
         state.optimizer.load_state_dict(
             torch.load(folder / "optimizer.pt", weights_only=True)  # noqa: TID251
         )

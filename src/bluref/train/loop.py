@@ -1,4 +1,4 @@
-"""The one training loop: BluRef, its warm start, the supervised bound and students all run here."""
+"""The one training loop: deblurring networks, with and without pairs, and matchers run here."""
 
 import math
 import signal
@@ -10,19 +10,109 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bluref.errors import UserError
 from bluref.train import checkpoint
 from bluref.train.average import move_average
-from bluref.train.batches import Batch
-from bluref.train.losses import masked_loss
-from bluref.train.metrics import MetricsFile, describe
+from bluref.train.metrics import MetricsFile
 from bluref.train.observe import Observer
-from bluref.train.recipe import Recipe
-from bluref.train.source import Source
+
+BatchT = TypeVar("BatchT")
+Made = TypeVar("Made", covariant=True)
+Learnt = TypeVar("Learnt", contravariant=True)
+TellRefresh = Callable[[int, int, int], None]
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """What the loop asks of a recipe."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the optimizer, at its highest."""
+        ...
+
+    @property
+    def final_rate(self) -> float:
+        """Learning rate at the last step."""
+        ...
+
+    @property
+    def ramp(self) -> int:
+        """First steps in which the rate rises."""
+        ...
+
+    @property
+    def grad_norm(self) -> float:
+        """Largest norm of the gradient."""
+        ...
+
+    @property
+    def ema(self) -> float:
+        """Decay of the averaged copy."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of everything that is drawn at random."""
+        ...
+
+    @property
+    def save_every(self) -> int:
+        """Steps between two checkpoints."""
+        ...
+
+    @property
+    def log_every(self) -> int:
+        """Steps between two rows of metrics.csv."""
+        ...
+
+    @property
+    def snapshot_every(self) -> int:
+        """Steps between two snapshots."""
+        ...
+
+
+@runtime_checkable
+class Source(Protocol[Made]):
+    """Gives the batch of a step, after being renewed where a round begins."""
+
+    def phase(self, step: int) -> str:
+        """Name of what the step belongs to, such as `warm`."""
+        ...
+
+    def round_at(self, step: int) -> int | None:
+        """Number of the round of targets that `step` learns from; None where there are none."""
+        ...
+
+    def renew(self, round_: int, average: nn.Module, tell: TellRefresh) -> None:
+        """Make the targets of a round with the averaged network, or find them on disk."""
+        ...
+
+    def __call__(self, step: int) -> Made:
+        """The batch of this step: a function of the step, the seed and the round's targets."""
+        ...
+
+
+@runtime_checkable
+class Task(Protocol[Learnt]):
+    """What is learnt: from a batch to a loss."""
+
+    def loss(self, model: nn.Module, batch: Learnt) -> tuple[Tensor, Any]:
+        """A scalar to be lowered, and whatever `describe` wants to see."""
+        ...
+
+    def describe(self, batch: Learnt, seen: Any) -> dict[str, float]:  # noqa: ANN401
+        """Columns of metrics.csv besides those of the loop."""
+        ...
 
 
 class _Interrupted(Exception):  # noqa: N818 - nothing went wrong
@@ -30,28 +120,30 @@ class _Interrupted(Exception):  # noqa: N818 - nothing went wrong
 
 
 @dataclass
-class Trainer:
+class Trainer(Generic[BatchT]):
     """All that changes while training, and how one step changes it.
 
     Attributes:
         recipe: every choice.
         state: network, averaged copy, optimizer.
         source: batch of a step.
+        task: loss of a batch.
+        files: how the averaged network is kept.
         folder: the run folder.
         metrics: its metrics.csv.
         observer: who watches.
-        use_bf16: autocast to bfloat16.
         snapshot: makes a picture of where training stands.
         step: steps done.
     """
 
-    recipe: Recipe
+    recipe: Schedule
     state: checkpoint.State
-    source: Source
+    source: Source[BatchT]
+    task: Task[BatchT]
+    files: checkpoint.NetworkFiles
     folder: Path
     metrics: MetricsFile
     observer: Observer
-    use_bf16: bool
     snapshot: Callable[[int, nn.Module], None]
     step: int = 0
     _round: int | None = None
@@ -68,7 +160,7 @@ class Trainer:
         """
         started = time.monotonic() - self.metrics.seconds
         with _interrupts(self._stop, self.observer), ThreadPoolExecutor(1) as pool:
-            ahead: Future[Batch] | None = None
+            ahead: Future[BatchT] | None = None
             while self.step < self.recipe.steps and not self._stop.is_set():
                 try:
                     self._renew()
@@ -77,11 +169,11 @@ class Trainer:
                 batch = self.source(self.step) if ahead is None else ahead.result()
                 # A batch is a function of its step: it is made while the one before is learnt from.
                 ahead = pool.submit(self.source, self.step + 1) if self._may_look_ahead() else None
-                loss, output = self.update(batch)
+                loss, seen = self.update(batch)
                 self.step += 1
                 self.observer.on_step(self.step, loss)
                 if self._every(self.recipe.log_every):
-                    self._log(batch, output, loss, time.monotonic() - started)
+                    self._log(batch, seen, loss, time.monotonic() - started)
                 if self._every(self.recipe.snapshot_every):
                     self.snapshot(self.step, self.state.average)
                 if self._every(self.recipe.save_every):
@@ -89,8 +181,8 @@ class Trainer:
             self.save()
         return self.step >= self.recipe.steps
 
-    def update(self, batch: Batch) -> tuple[float, torch.Tensor]:
-        """One optimizer step; returns the loss and the network's output on the batch.
+    def update(self, batch: BatchT) -> tuple[float, Any]:
+        """One optimizer step; returns the loss and what the task saw.
 
         Raises:
             UserError: the loss or its gradient is not finite; names the step.
@@ -98,17 +190,7 @@ class Trainer:
         model, optimizer = self.state.model, self.state.optimizer
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step)
-        blurry = batch.blurry.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.use_bf16):
-            output = model(blurry)
-        output = output.float()
-        loss = masked_loss(
-            output,
-            batch.target,
-            batch.weight,
-            kind=self.recipe.loss,
-            min_coverage=self.recipe.min_coverage,
-        )
+        loss, seen = self.task.loss(model, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.recipe.grad_norm)
@@ -119,14 +201,14 @@ class Trainer:
             )
         optimizer.step()
         move_average(self.state.average, model, step=self.step, decay=self.recipe.ema)
-        return loss.item(), output.detach()
+        return loss.item(), seen
 
     def save(self) -> None:
         """Write the checkpoint `last`."""
         checkpoint.save(
             self.folder / "last",
             self.state,
-            training_size=self.recipe.crop,
+            files=self.files,
             meta={"step": self.step, "seed": self.recipe.seed, "steps": self.recipe.steps},
         )
 
@@ -154,21 +236,21 @@ class Trainer:
     def _every(self, steps: int) -> bool:
         return self.step % steps == 0
 
-    def _log(self, batch: Batch, output: torch.Tensor, loss: float, seconds: float) -> None:
+    def _log(self, batch: BatchT, seen: Any, loss: float, seconds: float) -> None:  # noqa: ANN401
         row: dict[str, float | str] = {
             "step": str(self.step),
             "phase": self.source.phase(self.step - 1),
             "round": "" if self._round is None else str(self._round),
             "loss": loss,
             "learning_rate": learning_rate(self.recipe, self.step - 1),
-            **describe(batch, output.clamp(0, 1)),
+            **self.task.describe(batch, seen),
             "seconds": seconds,
         }
         self.metrics.add(row)
         self.observer.on_metrics(row)
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
+def learning_rate(recipe: Schedule, step: int) -> float:
     """Linear rise over `ramp` steps, then half a cosine to `final_rate` (paper Sec. 4.1)."""
     if step < recipe.ramp:
         return recipe.learning_rate * (step + 1) / recipe.ramp

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,12 +13,7 @@ from bluref.media.whole import write_text_whole
 from bluref.train.batches import Batch
 
 # Columns that end in `_truth` compare with true sharp frames, which never teach.
-COLUMNS = (
-    "step",
-    "phase",
-    "round",
-    "loss",
-    "learning_rate",
+DEBLURRING = (
     "coverage",
     "trust",
     "agreement",
@@ -27,7 +22,6 @@ COLUMNS = (
     "input_psnr_truth",
     "target_psnr_truth",
     "output_psnr_truth",
-    "seconds",
 )
 
 
@@ -37,14 +31,16 @@ class MetricsFile:
     Args:
         path: of the CSV file.
         upto: rows of later steps are dropped: they belong to steps that a resumed run does again.
+        told: the columns that the task fills, between those of the loop.
     """
 
-    def __init__(self, path: Path, *, upto: int) -> None:
+    def __init__(self, path: Path, *, upto: int, told: Sequence[str] = DEBLURRING) -> None:
         self.path = path
+        self.columns = ("step", "phase", "round", "loss", "learning_rate", *told, "seconds")
         rows = read_metrics(path) if path.exists() else []
         self.rows = [row for row in rows if int(row["step"]) <= upto]
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         write_text_whole(path, text.getvalue())
@@ -56,10 +52,10 @@ class MetricsFile:
 
     def add(self, row: Mapping[str, float | str]) -> None:
         """Append a row and push it to the file."""
-        written = {name: _cell(row.get(name, "")) for name in COLUMNS}
+        written = {name: _cell(row.get(name, "")) for name in self.columns}
         self.rows.append(written)
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS, lineterminator="\n").writerow(written)
+            csv.DictWriter(file, self.columns, lineterminator="\n").writerow(written)
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
@@ -72,8 +68,11 @@ def describe(batch: Batch, output: torch.Tensor) -> dict[str, float]:
     """What one batch says: coverage, agreement of output and target, drift, and truth if there is.
 
     `agreement` is the PSNR between output and target where the target speaks; `shift_x` and
-    `shift_y` the mean displacement in pixels of the output against the blurry input.
+    `shift_y` the mean displacement in pixels of the output against the blurry input. All of the
+    footage's own items; synthetic pairs among them are left out.
     """
+    batch = batch.own()
+    output = output[: len(batch.blurry)]
     spoken = batch.weight > 0
     shift = mean_shift(output, batch.blurry).mean(dim=0)
     row = {

@@ -51,6 +51,9 @@ class Recipe:
     refresh_every: int = 1500
     """Steps between two refreshes of the targets with the improved network."""
 
+    anchor: float = 0.25
+    """Share of every later batch that stays synthetic: exact truth beside pseudo-sharp targets."""
+
     supervised: bool = False
     """Train on the true sharp frames of a paired data set instead: the upper bound."""
 
@@ -131,7 +134,7 @@ AT_LEAST = {
     "log_every": 1,
     "snapshot_every": 1,
 }
-SHARES = ("threshold", "ema", "min_coverage")
+SHARES = ("threshold", "anchor", "ema", "min_coverage")
 ABOVE_ZERO = ("learning_rate", "final_rate", "grad_norm")
 # Written out, since the rooms that know them import torch; a test holds them against those.
 CHOICES = {

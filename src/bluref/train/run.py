@@ -1,38 +1,36 @@
 """A training run: its folder, and everything from a data folder to a trained network."""
 
-import contextlib
-import os
-import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-import yaml
 from torch import nn
 
-import bluref
 from bluref.errors import UserError
 from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
-from bluref.media.whole import write_text_whole
 from bluref.pseudo.bank import Bank
 from bluref.pseudo.strategy import strategy_named
 from bluref.restore.backbones import build_backbone
-from bluref.restore.deblurrer import Deblurrer, prefers_bf16
+from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.nafnet import NAFNet
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
-from bluref.train.batches import Drawing, PseudoBatches, SupervisedBatches, SyntheticBatches
+from bluref.train.batches import Batch, Drawing, PseudoBatches, SupervisedBatches, SyntheticBatches
 from bluref.train.data import TrainingData, find_training_data
-from bluref.train.loop import Trainer
+from bluref.train.deblurring import Deblurring, DeblurringFiles
+from bluref.train.loop import Source, Trainer
 from bluref.train.metrics import MetricsFile
 from bluref.train.observe import Observer, Snapshot
-from bluref.train.recipe import Recipe, differences, read_run
-from bluref.train.source import Curriculum, Source, Supervised
+from bluref.train.recipe import Recipe
+from bluref.train.run_folder import locked, settle
+from bluref.train.source import Curriculum, Supervised
+from bluref.weights.precision import prefers_bf16
 
 # Crops that a contact sheet follows through training, and the side of each in pixels.
 FOLLOWED = 4
@@ -73,10 +71,10 @@ def train(
     """
     started = time.monotonic()
     observer = observer or Observer()
-    with _locked(run, resume=resume):
+    with locked(run, resume=resume):
         store = FrameStore(run / "frames")
         found = find_training_data(data, recipe, store, tell=observer.on_prepare)
-        _settle_recipe(run, data, recipe, found, observer)
+        settle(run, _described(data, recipe, found), observer)
         store.prepare(found.frames, tell=observer.on_prepare)
         trainer = _build(run, recipe, found, store, observer)
         observer.on_start(run, trainer.step, recipe.steps)
@@ -87,7 +85,7 @@ def train(
 
 def _build(
     run: Path, recipe: Recipe, found: TrainingData, store: FrameStore, observer: Observer
-) -> Trainer:
+) -> Trainer[Batch]:
     torch.manual_seed(recipe.seed)
     model = build_backbone(recipe.backbone)
     _begin_by_doing_nothing(model)
@@ -99,17 +97,20 @@ def _build(
         optimizer=torch.optim.Adam(model.parameters(), lr=recipe.learning_rate),
     )
     source = _source(run, recipe, found, store)
+    files = DeblurringFiles(recipe.crop)
     step = 0
     if checkpoint.exists(run / "last"):
-        step = checkpoint.load(run / "last", state)["step"]
+        step = checkpoint.load(run / "last", state, files=files)["step"]
+    use_bf16 = recipe.precision == "auto" and prefers_bf16()
     return Trainer(
         recipe=recipe,
         state=state,
         source=source,
+        task=Deblurring(recipe.loss, recipe.min_coverage, use_bf16),
+        files=files,
         folder=run,
         metrics=MetricsFile(run / "metrics.csv", upto=step),
         observer=observer,
-        use_bf16=recipe.precision == "auto" and prefers_bf16(),
         snapshot=_snapshots(recipe, found, store, source, observer),
         step=step,
     )
@@ -121,7 +122,7 @@ def _begin_by_doing_nothing(model: NAFNet) -> None:
         nn.init.zeros_(parameter)
 
 
-def _source(run: Path, recipe: Recipe, found: TrainingData, store: FrameStore) -> Source:
+def _source(run: Path, recipe: Recipe, found: TrainingData, store: FrameStore) -> Source[Batch]:
     drawing = Drawing(recipe.seed, recipe.batch, recipe.crop)
     if recipe.supervised:
         with_truth = [sample for sample in found.samples if sample.truth is not None]
@@ -139,9 +140,16 @@ def _source(run: Path, recipe: Recipe, found: TrainingData, store: FrameStore) -
         threshold=strategy.threshold if recipe.threshold is None else recipe.threshold,
         store=store,
     )
+    own, synthetic = drawing.parted(recipe.anchor)
+    if not own.batch:
+        raise UserError(
+            f"anchor {recipe.anchor} leaves no item of a batch of {recipe.batch} to the footage",
+            "lower --anchor, or raise --batch",
+        )
     return Curriculum(
         warm=SyntheticBatches(found.sharp, store, drawing),
-        pseudo=PseudoBatches(found.samples, store, drawing, bank, round=0),
+        pseudo=PseudoBatches(found.samples, store, own, bank, round=0),
+        anchor=SyntheticBatches(found.sharp, store, synthetic) if synthetic.batch else None,
         warm_start=min(recipe.warm_start, recipe.steps),
         refresh_every=recipe.refresh_every,
         training_size=recipe.crop,
@@ -149,7 +157,11 @@ def _source(run: Path, recipe: Recipe, found: TrainingData, store: FrameStore) -
 
 
 def _snapshots(
-    recipe: Recipe, found: TrainingData, store: FrameStore, source: Source, observer: Observer
+    recipe: Recipe,
+    found: TrainingData,
+    store: FrameStore,
+    source: Source[Batch],
+    observer: Observer,
 ) -> Callable[[int, nn.Module], None]:
     """A function that shows the observer the same few crops each time."""
     spread = max(len(found.samples) // FOLLOWED, 1)
@@ -174,14 +186,9 @@ def _snapshots(
     return take
 
 
-def _settle_recipe(
-    run: Path, data: Path, recipe: Recipe, found: TrainingData, observer: Observer
-) -> None:
-    """Write recipe.yaml, or refuse to go on with another recipe or other footage."""
-    path = run / "recipe.yaml"
-    versions = {"bluref": bluref.__version__, "torch": str(torch.__version__)}
-    versions["python"] = platform.python_version()
-    now = {
+def _described(data: Path, recipe: Recipe, found: TrainingData) -> dict[str, dict[str, Any]]:
+    """What recipe.yaml says."""
+    return {
         "recipe": asdict(recipe),
         "data": {
             "folder": str(data.resolve()),
@@ -190,74 +197,4 @@ def _settle_recipe(
             "left_out": found.left_out,
             "fingerprint": found.fingerprint,
         },
-        "versions": versions,
     }
-    if not path.exists():
-        write_text_whole(path, yaml.safe_dump(now, sort_keys=False))
-        return
-    before = read_run(run)
-    changed = differences(before["recipe"], now["recipe"])
-    if changed:
-        raise UserError(
-            f"{run} was started with other settings ({'; '.join(changed)})",
-            "resume with the run's own settings, or start a new run in another folder",
-        )
-    if before["data"]["fingerprint"] != found.fingerprint:
-        raise UserError(
-            f"the footage in {data} is not what {run} was started with",
-            "bring the frames back, or start a new run in another folder",
-        )
-    for line in differences(before["versions"], versions):
-        observer.on_message(f"version changed since the run began, weights may differ: {line}")
-
-
-@contextlib.contextmanager
-def _locked(run: Path, *, resume: bool) -> Iterator[None]:
-    """Hold the run folder for this process alone; the lock dies with the process.
-
-    Raises:
-        UserError: the folder is not empty and not to be resumed, another process trains in it, or
-            it cannot be written.
-    """
-    if resume and not (run / "recipe.yaml").is_file():
-        raise UserError(f"{run} holds no run", "start it without --resume, or name another folder")
-    if not resume and not _is_free(run):
-        raise UserError(
-            f"{run} is not an empty folder; runs are never overwritten",
-            "name another folder, or go on with the run in it by --resume",
-        )
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        handle = os.open(run / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise UserError(
-            f"cannot write to {run}: {error.strerror}", "choose another folder"
-        ) from None
-    try:
-        _lock(handle, run)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _is_free(run: Path) -> bool:
-    """Whether nothing is there, or only what a run leaves that died before its recipe was known."""
-    if not run.exists():
-        return True
-    return run.is_dir() and {p.name for p in run.iterdir()} <= {".lock", "frames"}
-
-
-def _lock(handle: int, run: Path) -> None:
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise UserError(
-            f"another process is training in {run}", "wait for it, or name another folder"
-        ) from None

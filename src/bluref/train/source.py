@@ -1,9 +1,8 @@
 """Where batches come from at each step: the curriculum of warm start and rounds of targets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -14,29 +13,7 @@ from bluref.pseudo.bank import Bank, BlurryItself, Teacher
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network, save_network
 from bluref.train.batches import Batch, PseudoBatches, SupervisedBatches, SyntheticBatches
-
-TellRefresh = Callable[[int, int, int], None]
-
-
-@runtime_checkable
-class Source(Protocol):
-    """Gives the batch of a step, after being renewed where a round begins."""
-
-    def phase(self, step: int) -> str:
-        """`warm`, `pseudo` or `supervised`."""
-        ...
-
-    def round_at(self, step: int) -> int | None:
-        """Number of the round of targets that `step` learns from; None where there are none."""
-        ...
-
-    def renew(self, round_: int, average: nn.Module, tell: TellRefresh) -> None:
-        """Make the targets of a round with the averaged network, or find them on disk."""
-        ...
-
-    def __call__(self, step: int) -> Batch:
-        """The batch of this step: a function of the step, the seed and the round's targets."""
-        ...
+from bluref.train.loop import TellRefresh
 
 
 @dataclass(frozen=True)
@@ -72,6 +49,7 @@ class Curriculum:
     Attributes:
         warm: batches of the warm start.
         pseudo: batches from the bank.
+        anchor: synthetic pairs that follow the items of each of those batches, if any.
         warm_start: number of warm steps.
         refresh_every: steps per round.
         training_size: side of the crops in pixels, for local pooling in the refresh.
@@ -79,6 +57,7 @@ class Curriculum:
 
     warm: SyntheticBatches
     pseudo: PseudoBatches
+    anchor: SyntheticBatches | None
     warm_start: int
     refresh_every: int
     training_size: int
@@ -116,7 +95,10 @@ class Curriculum:
 
     def __call__(self, step: int) -> Batch:
         """The batch of this step."""
-        return self.warm(step) if step < self.warm_start else self.pseudo(step)
+        if step < self.warm_start:
+            return self.warm(step)
+        batch = self.pseudo(step)
+        return batch if self.anchor is None else batch.anchored(self.anchor(step))
 
     def _teacher(self, round_: int, average: nn.Module) -> Teacher:
         """The network as it was when the round began.

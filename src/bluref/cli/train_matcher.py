@@ -1,0 +1,58 @@
+"""`bluref train-matcher`: from sharp frames to a matcher that sees through blur."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import tyro
+
+from bluref.cli.options import Output
+from bluref.train.matcher_recipe import MatcherRecipe
+
+SUMMARY = "Train a dense matcher on sharp pictures alone, warped and degraded on the fly."
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `bluref train-matcher` takes."""
+
+    sharp: tyro.conf.Positional[tuple[Path, ...]]
+    """Sharp pictures, videos, folders of either, or trees of data sets (their training part)."""
+
+    output: Output
+    """The run folder: new, or the run to go on with."""
+
+    resume: bool = False
+    """Go on with the run in the folder, bit for bit as if it had never stopped."""
+
+    json: bool = False
+    """Print one JSON object: run, steps, seconds."""
+
+    recipe: MatcherRecipe = field(default_factory=MatcherRecipe)
+    """Every choice of the run."""
+
+
+def run(options: Options) -> int:
+    """Train and tell where the result is."""
+    from bluref.report.watch import Watch
+    from bluref.train.matcher_run import train_matcher
+
+    with Watch() as watch:
+        result = train_matcher(
+            options.sharp, options.output, options.recipe, resume=options.resume, observer=watch
+        )
+    if options.json:
+        told = {"run": str(result.run), "steps": result.steps, "seconds": round(result.seconds, 2)}
+        sys.stdout.write(json.dumps(told) + "\n")
+    elif result.finished:
+        sys.stderr.write(
+            f"done: {result.steps} steps in {result.seconds:.0f} s\n"
+            f"train a network with it: bluref train DATA -o RUN --matcher {result.run}\n"
+        )
+    if not result.finished:
+        sys.stderr.write(
+            f"stopped at step {result.steps}; go on with the same command and --resume\n"
+        )
+        return 1
+    return 0

@@ -1,0 +1,63 @@
+"""The task of the deblurring networks: bring the output near the target where it is trusted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bluref.restore.files import load_network, save_network
+from bluref.train.batches import Batch
+from bluref.train.losses import masked_loss
+from bluref.train.metrics import describe
+
+
+@dataclass(frozen=True)
+class Deblurring:
+    """From the blurry crop to the target, which may speak in places only (paper Eq. 3).
+
+    Attributes:
+        kind: of loss: `l1` or `psnr`.
+        min_coverage: share of a crop that references must cover, or it does not count.
+        use_bf16: autocast to bfloat16.
+    """
+
+    kind: str
+    min_coverage: float
+    use_bf16: bool
+
+    def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Masked loss, and the network's output."""
+        blurry = batch.blurry.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.use_bf16):
+            output = model(blurry)
+        output = output.float()
+        loss = masked_loss(
+            output, batch.target, batch.weight, kind=self.kind, min_coverage=self.min_coverage
+        )
+        return loss, output.detach()
+
+    def describe(self, batch: Batch, seen: Tensor) -> dict[str, float]:
+        """Coverage, trust, agreement, drift, and the truth where there is one."""
+        return describe(batch, seen.clamp(0, 1))
+
+
+@dataclass(frozen=True)
+class DeblurringFiles:
+    """Deblurring networks on disk.
+
+    Attributes:
+        training_size: side of the training crops in pixels, for local pooling at test time.
+    """
+
+    training_size: int
+
+    def save(self, model: nn.Module, folder: Path, meta: Mapping[str, Any]) -> None:
+        """Write the network."""
+        save_network(model, folder, training_size=self.training_size, meta=dict(meta))
+
+    def load(self, folder: Path) -> nn.Module:
+        """Read it."""
+        return load_network(folder).model

@@ -1,0 +1,119 @@
+"""The recipe of a matcher's training. Imports no torch, so that help stays quick."""
+
+from dataclasses import dataclass
+
+from bluref.errors import UserError
+
+
+@dataclass(frozen=True)
+class MatcherRecipe:
+    """Every choice of `bluref train-matcher`. Read from YAML, overridden on the command line."""
+
+    network: str = "compact"
+    """Sizes of the network: compact, or pdcnet-plus (the paper's)."""
+
+    steps: int = 12000
+    """Optimizer steps."""
+
+    batch: int = 8
+    """Pairs per step."""
+
+    crop: int = 256
+    """Side of the pairs in pixels, a multiple of 8 of at least 128."""
+
+    first_crop: int = 128
+    """Side of the pairs in the first steps."""
+
+    first_steps: int = 6000
+    """Steps with pairs of the first side; motion and blur grow from a third to full meanwhile."""
+
+    strength: tuple[float, float] = (0.03, 0.4)
+    """Bounds of the warps' strength, 1 as PDC-Net+ was trained; drawn log-uniformly."""
+
+    max_shift: float = 40.0
+    """Largest shift of a pair along each axis, in pixels."""
+
+    objects: int = 2
+    """Most objects that move on their own in a pair."""
+
+    blur: bool = True
+    """Degrade the target by motion and lens blur; without, the ablation."""
+
+    blur_length: float = 45.0
+    """Longest path of the camera during the exposure, in pixels."""
+
+    level_weights: tuple[float, float, float, float] = (1 / 64, 1 / 256, 1 / 1024, 2 / 4096)
+    """Weights of levels 4, 3, 2, 1; the paper's are .32 .08 .02 .01, then .08 .08 .02 .02."""
+
+    learning_rate: float = 4e-4
+    """Of Adam, at its highest."""
+
+    final_rate: float = 4e-6
+    """Learning rate at the last step; a half cosine leads there."""
+
+    ramp: int = 200
+    """First steps in which the learning rate rises from zero."""
+
+    weight_decay: float = 0.0
+    """L2 penalty on the weights, as Adam adds it to the gradient; the paper's is 4e-4."""
+
+    grad_norm: float = 1.0
+    """Gradients are scaled down to this norm where they exceed it."""
+
+    ema: float = 0.999
+    """Decay of the averaged copy of the network that is saved."""
+
+    precision: str = "auto"
+    """bf16 where the hardware is fast at it (auto), or fp32."""
+
+    seed: int = 0
+    """Of everything that is drawn at random."""
+
+    save_every: int = 250
+    """Steps between two checkpoints."""
+
+    log_every: int = 50
+    """Steps between two rows of metrics.csv."""
+
+    snapshot_every: int = 1000
+    """Steps between two sheets."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no run could do.
+
+        Raises:
+            UserError: names the field and its bounds.
+        """
+        for name, least in AT_LEAST.items():
+            self._require(name, getattr(self, name) >= least, f"at least {least}")
+        for name in ("crop", "first_crop"):
+            self._require(name, getattr(self, name) % 8 == 0, "a multiple of 8")
+        for name in ("learning_rate", "final_rate", "grad_norm"):
+            self._require(name, getattr(self, name) > 0, "above 0")
+        self._require("ema", 0 <= self.ema <= 1, "in [0, 1]")
+        low, high = self.strength
+        self._require("strength", 0 < low <= high, "two numbers above 0, the lower first")
+        for name, choices in CHOICES.items():
+            self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
+
+    def _require(self, name: str, holds: bool, what: str) -> None:
+        if not holds:
+            raise UserError(f"{name} is {getattr(self, name)!r}", f"it must be {what}")
+
+
+AT_LEAST = {
+    "steps": 1,
+    "batch": 1,
+    "crop": 128,
+    "first_crop": 128,
+    "first_steps": 0,
+    "max_shift": 0,
+    "objects": 0,
+    "blur_length": 0,
+    "ramp": 0,
+    "weight_decay": 0,
+    "save_every": 1,
+    "log_every": 1,
+    "snapshot_every": 1,
+}
+CHOICES = {"network": ("compact", "pdcnet-plus"), "precision": ("auto", "fp32")}

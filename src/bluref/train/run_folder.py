@@ -1,0 +1,104 @@
+"""A run's folder: held by one process, begun with one recipe and one set of frames."""
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import bluref
+from bluref.errors import UserError
+from bluref.media.whole import write_text_whole
+from bluref.train.observe import Observer
+from bluref.train.recipe import differences, read_run
+
+
+def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> None:
+    """Write recipe.yaml, or refuse to go on with another recipe or other footage.
+
+    Args:
+        run: the run folder.
+        told: `recipe` and `data`, whose `fingerprint` changes when the frames do.
+        observer: is told of versions that changed.
+
+    Raises:
+        UserError: the run was started with other settings or other frames.
+    """
+    path = run / "recipe.yaml"
+    versions = {"bluref": bluref.__version__, "torch": str(torch.__version__)}
+    versions["python"] = platform.python_version()
+    if not path.exists():
+        now = {**told, "versions": versions}
+        write_text_whole(path, yaml.safe_dump(now, sort_keys=False))
+        return
+    before = read_run(run)
+    # As YAML gives it back, which knows lists but no tuples.
+    changed = differences(before["recipe"], yaml.safe_load(yaml.safe_dump(told["recipe"])))
+    if changed:
+        raise UserError(
+            f"{run} was started with other settings ({'; '.join(changed)})",
+            "resume with the run's own settings, or start a new run in another folder",
+        )
+    if before["data"]["fingerprint"] != told["data"]["fingerprint"]:
+        raise UserError(
+            f"the footage in {told['data']['folder']} is not what {run} was started with",
+            "bring the frames back, or start a new run in another folder",
+        )
+    for line in differences(before["versions"], versions):
+        observer.on_message(f"version changed since the run began, weights may differ: {line}")
+
+
+@contextlib.contextmanager
+def locked(run: Path, *, resume: bool) -> Iterator[None]:
+    """Hold the run folder for this process alone; the lock dies with the process.
+
+    Raises:
+        UserError: the folder is not empty and not to be resumed, another process trains in it, or
+            it cannot be written.
+    """
+    if resume and not (run / "recipe.yaml").is_file():
+        raise UserError(f"{run} holds no run", "start it without --resume, or name another folder")
+    if not resume and not _is_free(run):
+        raise UserError(
+            f"{run} is not an empty folder; runs are never overwritten",
+            "name another folder, or go on with the run in it by --resume",
+        )
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        handle = os.open(run / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {run}: {error.strerror}", "choose another folder"
+        ) from None
+    try:
+        _lock(handle, run)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_free(run: Path) -> bool:
+    """Whether nothing is there, or only what a run leaves that died before its recipe was known."""
+    if not run.exists():
+        return True
+    return run.is_dir() and {p.name for p in run.iterdir()} <= {".lock", "frames"}
+
+
+def _lock(handle: int, run: Path) -> None:
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined, unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise UserError(
+            f"another process is training in {run}", "wait for it, or name another folder"
+        ) from None
