@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from bluref.errors import UserError
 from bluref.frames import layouts, references, split
-from bluref.match.named import NAMES
 from bluref.pseudo.strategy import STRATEGIES
 from bluref.restore.backbones import BACKBONES
 from bluref.train.recipe import (
@@ -170,7 +169,8 @@ def test_every_field_is_explained_and_checked():
     checked = {*AT_LEAST, *SHARES, *ABOVE_ZERO, *CHOICES, "seed"}
     names = {field.name for field in fields(Recipe)}
     assert checked <= names
-    assert names - checked == {"supervised"}  # true or false, which its type says
+    # True or false, which its type says; and what only the rooms of the matchers can judge.
+    assert names - checked == {"supervised", "matcher"}
 
 
 def test_the_choices_are_those_of_the_library():
@@ -179,4 +179,3 @@ def test_the_choices_are_those_of_the_library():
     assert set(CHOICES["choice"]) == set(references.CHOICES)
     assert set(CHOICES["backbone"]) == set(BACKBONES)
     assert set(CHOICES["strategy"]) == set(STRATEGIES)
-    assert set(CHOICES["matcher"]) == set(NAMES)

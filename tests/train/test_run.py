@@ -204,3 +204,9 @@ def test_evaluating_a_perfect_network_is_capped_at_99_db(footage):
     found = evaluate(lambda image: truth[image.sum().item()], footage)
     assert found.scores.psnr == 99
     assert found.scores.ssim == pytest.approx(1)
+
+
+def test_an_unknown_matcher_is_told_before_anything_is_decoded(footage, recipe, tmp_path):
+    with pytest.raises(UserError, match="unknown matcher 'sift'"):
+        train(footage, tmp_path / "run", replace(recipe, matcher="sift"))
+    assert not (tmp_path / "run").exists()

@@ -27,6 +27,7 @@ VERBS = {
     "train-matcher": "bluref.cli.train_matcher",
     "eval-matcher": "bluref.cli.eval_matcher",
     "train": "bluref.cli.train",
+    "import": "bluref.cli.import_",
     "deblur": "bluref.cli.deblur",
     "eval": "bluref.cli.evaluate",
 }

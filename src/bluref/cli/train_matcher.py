@@ -1,6 +1,7 @@
 """`bluref train-matcher`: from sharp frames to a matcher that sees through blur."""
 
 import json
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,9 @@ class Options:
     output: Output
     """The run folder: new, or the run to go on with."""
 
+    device: str = "cpu"
+    """Where to compute, as torch names it: cpu, cuda."""
+
     resume: bool = False
     """Go on with the run in the folder, bit for bit as if it had never stopped."""
 
@@ -40,11 +44,18 @@ def run(options: Options) -> int:
 
     with Watch() as watch:
         result = train_matcher(
-            options.sharp, options.output, options.recipe, resume=options.resume, observer=watch
+            options.sharp,
+            options.output,
+            options.recipe,
+            resume=options.resume,
+            observer=watch,
+            device=options.device,
         )
     if options.json:
         told = {"run": str(result.run), "steps": result.steps, "seconds": round(result.seconds, 2)}
         sys.stdout.write(json.dumps(told) + "\n")
+    elif os.environ.get("RANK", "0") != "0":
+        return 0  # the first of several processes speaks for all
     elif result.finished:
         sys.stderr.write(
             f"done: {result.steps} steps in {result.seconds:.0f} s\n"

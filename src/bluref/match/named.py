@@ -1,27 +1,63 @@
 """Matchers by the name that recipes and the command line use."""
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from bluref.errors import UserError
+from bluref.match.checked import CheckedMatcher
 from bluref.match.dis import DISMatcher
+from bluref.match.files import load_matcher, shipped_matcher
+from bluref.match.homography import HomographyMatcher
 from bluref.match.protocol import Matcher
 from bluref.match.zero import ZeroMatcher
+from bluref.weights.precision import prefers_bf16
 
 NAMES = ("dis", "dis-fast")
-"""Matchers to work with; recipes offer these."""
+"""Matchers to work with: the one that comes with the package, and classical flow."""
 
 FLOOR = "zero"
 """What every matcher is compared with: nothing moves. To be scored, not to train with."""
 
+MODES: Mapping[str, Callable[[Matcher[Any]], Matcher[Any]]] = {
+    "check": CheckedMatcher,
+    "homography": HomographyMatcher,
+}
+"""What goes around a matcher, by what follows its name after a plus."""
+
 
 def matcher_named(name: str) -> Matcher[Any]:
-    """The matcher of that name.
+    """The matcher of that name, or the one that was saved at that path.
+
+    Args:
+        name: one of `NAMES`, `zero`, or where `bluref train-matcher` has saved one;
+            with `MODES` after it, as `dis+check` or `dis+homography+check`, the last outermost.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such matcher, or no such mode.
     """
+    inner, plus, mode = name.rpartition("+")
+    if plus and not Path(name).exists():  # a folder may have a plus in its name
+        return _mode_named(mode, of=name)(matcher_named(inner))
+    if name == "compact":
+        return shipped_matcher("compact", use_bf16=prefers_bf16())
     if name == FLOOR:
         return ZeroMatcher()
-    if name not in NAMES:
-        raise UserError(f"unknown matcher {name!r}", f"use one of {', '.join((*NAMES, FLOOR))}")
-    return DISMatcher(preset="fast" if name == "dis-fast" else "medium")
+    if name in ("dis", "dis-fast"):
+        return DISMatcher(preset="fast" if name == "dis-fast" else "medium")
+    if not Path(name).exists():
+        known = ", ".join((*NAMES, FLOOR))
+        raise UserError(
+            f"unknown matcher {name!r}", f"use one of {known}, or the folder of a trained one"
+        )
+    return load_matcher(Path(name), use_bf16=prefers_bf16())
+
+
+def _mode_named(mode: str, *, of: str) -> Callable[[Matcher[Any]], Matcher[Any]]:
+    if mode not in MODES:
+        modes = ", ".join(f"+{known}" for known in MODES)
+        raise UserError(
+            f"unknown mode {mode!r} of the matcher {of!r}",
+            f"use one of {modes}, or the folder of a trained matcher",
+        )
+    return MODES[mode]

@@ -46,6 +46,16 @@ class Pairs:
     flow: Float[Tensor, "b 2 h w"]
     valid: Bool[Tensor, "b 1 h w"]
 
+    def to(self, device: torch.device) -> "Pairs":
+        """The same pairs on a device."""
+        return Pairs(
+            self.target.to(device),
+            self.clean.to(device),
+            self.reference.to(device),
+            self.flow.to(device),
+            self.valid.to(device),
+        )
+
 
 @dataclass(frozen=True)
 class PairConfig:
@@ -123,9 +133,9 @@ class PairSource:
             clips.setdefault(frame.clip, []).append(frame)
         return list(clips.values())
 
-    def __call__(self, step: int) -> Pairs:
-        """The batch of one step."""
-        return join([self.item(step, number) for number in range(self.batch)])
+    def __call__(self, step: int, *, first: int = 0) -> Pairs:
+        """The batch of one step: the items from `first` on, where others draw those before."""
+        return join([self.item(step, first + number) for number in range(self.batch)])
 
     def item(self, step: int, number: int) -> Pairs:
         """One pair of a batch: a function of (seed, step, number) and nothing else."""

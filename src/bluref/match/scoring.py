@@ -4,7 +4,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bluref.degrade.camera import only_motion
+from bluref.degrade.geometry import GeometryConfig
+from bluref.degrade.objects import ObjectConfig
 from bluref.frames.clip import Frame
 from bluref.frames.randomness import item_generator, randint
 from bluref.frames.references import Sample
@@ -60,6 +62,16 @@ class SyntheticScore:
     bins: Reliability
 
 
+# Written out: a change of what training draws by default must not move the scores.
+SCORED = PairConfig(
+    crop=256,
+    margin=48,
+    scale=(0.5, 1.0),
+    geometry=GeometryConfig(strength=(0.05, 0.3), max_shift=12.0),
+    objects=ObjectConfig(most=3, shift=20.0),
+)
+
+
 @dataclass(frozen=True)
 class RealScore:
     """Figures on real motion; means over all matches of a blurry frame with one sharp reference.
@@ -95,7 +107,7 @@ def blurred_pairs(
         seed: of all randomness.
     """
     own = randint(item_generator(seed, "pairs to score matchers on"), 2**31)
-    config = PairConfig(camera=only_motion(length))
+    config = replace(SCORED, camera=only_motion(length))
     source = PairSource(frames, store, seed=own, batch=1, config=config)
     return (source(step) for step in range(count))
 

@@ -14,9 +14,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from bluref.match.pairs import Pairs
 from bluref.media.picture import write_picture
 from bluref.report.contact_sheet import contact_sheet
 from bluref.report.curves import draw_curves
+from bluref.report.pair_sheet import pair_sheet
 from bluref.train.observe import Observer, Snapshot
 
 
@@ -90,7 +92,17 @@ class Watch(Observer):
             return
         name = f"step-{snapshot.step:06d}.jpg"
         write_picture(contact_sheet(snapshot), self.folder / "sheets" / name, quality=92)
-        draw_curves(self.folder / "metrics.csv", self.folder / "curves.png")
+        self.on_draw()
+
+    def on_pairs(self, pairs: Pairs) -> None:
+        """Draw the sheet of training pairs."""
+        if self.folder is not None:
+            write_picture(pair_sheet(pairs, columns=2), self.folder / "pairs.jpg", quality=90)
+
+    def on_draw(self) -> None:
+        """Draw the curves so far."""
+        if self.folder is not None:
+            draw_curves(self.folder / "metrics.csv", self.folder / "curves.png")
 
     def on_message(self, text: str) -> None:
         """Print it."""

@@ -66,7 +66,7 @@ def save(folder: Path, state: State, *, files: NetworkFiles, meta: Mapping[str, 
     partial = folder.with_name(folder.name + ".partial")
     old = folder.with_name(folder.name + ".old")
     try:
-        _repair(folder)
+        repair(folder)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         files.save(state.average, partial, meta)
@@ -102,7 +102,7 @@ def load(folder: Path, state: State, *, files: NetworkFiles) -> dict[str, Any]:
     Raises:
         UserError: there is no checkpoint, it is damaged or from a newer version.
     """
-    _repair(folder)
+    repair(folder)
     try:
         meta: dict[str, Any] = json.loads((folder / "meta.json").read_text("utf-8"))
         if meta["format"] > FORMAT:
@@ -138,7 +138,7 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _repair(folder: Path) -> None:
+def repair(folder: Path) -> None:
     """Bring back the old checkpoint if a swap was cut between its two renames."""
     old = folder.with_name(folder.name + ".old")
     if not folder.exists() and old.exists():

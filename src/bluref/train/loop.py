@@ -19,6 +19,7 @@ from bluref.train import checkpoint
 from bluref.train.average import move_average
 from bluref.train.metrics import MetricsFile
 from bluref.train.observe import Observer
+from bluref.train.processes import Alone, Processes
 
 BatchT = TypeVar("BatchT")
 Made = TypeVar("Made", covariant=True)
@@ -133,6 +134,7 @@ class Trainer(Generic[BatchT]):
         metrics: its metrics.csv.
         observer: who watches.
         snapshot: makes a picture of where training stands.
+        processes: who else trains this network; the first of them writes all files.
         step: steps done.
     """
 
@@ -145,9 +147,14 @@ class Trainer(Generic[BatchT]):
     metrics: MetricsFile
     observer: Observer
     snapshot: Callable[[int, nn.Module], None]
+    processes: Processes = field(default_factory=Alone)
     step: int = 0
+    _learner: nn.Module = field(init=False)
     _round: int | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._learner = self.processes.wrap(self.state.model)
 
     def run(self) -> bool:
         """Train until the recipe's last step, or until interrupted; save in either case.
@@ -161,7 +168,7 @@ class Trainer(Generic[BatchT]):
         started = time.monotonic() - self.metrics.seconds
         with _interrupts(self._stop, self.observer), ThreadPoolExecutor(1) as pool:
             ahead: Future[BatchT] | None = None
-            while self.step < self.recipe.steps and not self._stop.is_set():
+            while self.step < self.recipe.steps and not self.processes.any(self._stop.is_set()):
                 try:
                     self._renew()
                 except _Interrupted:
@@ -172,12 +179,8 @@ class Trainer(Generic[BatchT]):
                 loss, seen = self.update(batch)
                 self.step += 1
                 self.observer.on_step(self.step, loss)
-                if self._every(self.recipe.log_every):
-                    self._log(batch, seen, loss, time.monotonic() - started)
-                if self._every(self.recipe.snapshot_every):
-                    self.snapshot(self.step, self.state.average)
-                if self._every(self.recipe.save_every):
-                    self.save()
+                if self.processes.rank == 0:
+                    self._keep(batch, seen, loss, time.monotonic() - started)
             self.save()
         return self.step >= self.recipe.steps
 
@@ -190,7 +193,7 @@ class Trainer(Generic[BatchT]):
         model, optimizer = self.state.model, self.state.optimizer
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(self.recipe, self.step)
-        loss, seen = self.task.loss(model, batch)
+        loss, seen = self.task.loss(self._learner, batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.recipe.grad_norm)
@@ -205,6 +208,8 @@ class Trainer(Generic[BatchT]):
 
     def save(self) -> None:
         """Write the checkpoint `last`."""
+        if self.processes.rank > 0:
+            return
         checkpoint.save(
             self.folder / "last",
             self.state,
@@ -232,6 +237,15 @@ class Trainer(Generic[BatchT]):
         """Whether there is a next step, and it learns from targets that stand already."""
         next_ = self.step + 1
         return next_ < self.recipe.steps and self.source.round_at(next_) == self._round
+
+    def _keep(self, batch: BatchT, seen: Any, loss: float, seconds: float) -> None:  # noqa: ANN401
+        """Log, draw and save what is due after this step."""
+        if self._every(self.recipe.log_every):
+            self._log(batch, seen, loss, seconds)
+        if self._every(self.recipe.snapshot_every):
+            self.snapshot(self.step, self.state.average)
+        if self._every(self.recipe.save_every):
+            self.save()
 
     def _every(self, steps: int) -> bool:
         return self.step % steps == 0

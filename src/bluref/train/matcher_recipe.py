@@ -12,6 +12,9 @@ class MatcherRecipe:
     network: str = "compact"
     """Sizes of the network: compact, or pdcnet-plus (the paper's)."""
 
+    init: str | None = None
+    """Start from the weights of a matcher trained before: its run, folder or file."""
+
     steps: int = 12000
     """Optimizer steps."""
 
@@ -25,13 +28,17 @@ class MatcherRecipe:
     """Side of the pairs in the first steps."""
 
     first_steps: int = 6000
-    """Steps with pairs of the first side; motion and blur grow from a third to full meanwhile."""
+    """Steps with pairs of the first side; motion and blur grow from a third to full meanwhile,
+    but in a network that was trained before."""
 
     strength: tuple[float, float] = (0.03, 0.4)
     """Bounds of the warps' strength, 1 as PDC-Net+ was trained; drawn log-uniformly."""
 
     max_shift: float = 40.0
-    """Largest shift of a pair along each axis, in pixels."""
+    """Largest shift of a pair along each axis, in pixels; small shifts are drawn more often."""
+
+    disturbance: float = 12.0
+    """Largest smooth error, in pixels, that is added to what the coarse levels find."""
 
     objects: int = 2
     """Most objects that move on their own in a pair."""
@@ -76,7 +83,7 @@ class MatcherRecipe:
     """Steps between two rows of metrics.csv."""
 
     snapshot_every: int = 1000
-    """Steps between two sheets."""
+    """Steps between two drawings of the curves."""
 
     def __post_init__(self) -> None:
         """Refuse what no run could do.
@@ -108,6 +115,7 @@ AT_LEAST = {
     "first_crop": 128,
     "first_steps": 0,
     "max_shift": 0,
+    "disturbance": 0,
     "objects": 0,
     "blur_length": 0,
     "ramp": 0,

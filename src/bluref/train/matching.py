@@ -19,40 +19,57 @@ COLUMNS = ("valid", "epe", "epe_coarse", "epe_zero", "pck1", "p1")
 
 
 @dataclass(frozen=True)
+class Lesson:
+    """What one step learns from.
+
+    Attributes:
+        pairs: with their true flow.
+        disturbance: pixels; what the coarse flow of each pair is put off by, on a coarse grid.
+    """
+
+    pairs: Pairs
+    disturbance: Float[Tensor, "b 2 r c"]
+
+
+@dataclass(frozen=True)
 class Matching:
     """Negative log-likelihood of the true flow, summed over the valid cells of every level.
 
     Attributes:
         weights: of levels 4, 3, 2, 1.
+        device: where the network is.
         use_bf16: autocast to bfloat16.
     """
 
     weights: Sequence[float]
+    device: torch.device
     use_bf16: bool
 
-    def loss(self, model: nn.Module, batch: Pairs) -> tuple[Tensor, Mapping[int, Estimate]]:
+    def loss(self, model: nn.Module, batch: Lesson) -> tuple[Tensor, Mapping[int, Estimate]]:
         """Sum over valid cells, mean over the batch, weighted sum over levels."""
-        size = (batch.target.shape[-2], batch.target.shape[-1])
-        both = torch.cat((batch.target, batch.reference))
+        pairs, disturbance = batch.pairs.to(self.device), batch.disturbance.to(self.device)
+        size = (pairs.target.shape[-2], pairs.target.shape[-1])
+        both = torch.cat((pairs.target, pairs.reference))
         both = both.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.use_bf16):
-            found = model(both)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.use_bf16):
+            found = model(both, disturbance)
         total = both.new_zeros(())
         for level, weight in zip((4, 3, 2, 1), self.weights, strict=True):
             estimate = found[level].to_float()
             unit = model_side(model) if BRANCH[level] == "coarse" else None
-            flow, valid = truth_at(batch, estimate.flow, unit, size)
+            flow, valid = truth_at(pairs, estimate.flow, unit, size)
             likelihood = negative_log_likelihood(estimate, flow) * valid
             total = total + weight * likelihood.sum() / len(flow)
         return total, {level: found[level].to_float() for level in (4, 1)}
 
-    def describe(self, batch: Pairs, seen: Mapping[int, Estimate]) -> dict[str, float]:
+    def describe(self, batch: Lesson, seen: Mapping[int, Estimate]) -> dict[str, float]:
         """Errors of the flow in pixels, and how likely the network held it to be within one."""
-        h, w = batch.target.shape[-2:]
+        pairs = batch.pairs.to(self.device)
+        h, w = pairs.target.shape[-2:]
         fine, coarse = seen[1], seen[4]
-        flow, valid = truth_at(batch, fine.flow, None, (h, w))
+        flow, valid = truth_at(pairs, fine.flow, None, (h, w))
         distance = (fine.flow - flow).norm(dim=1, keepdim=True)[valid]
-        rough, rough_valid = truth_at(batch, coarse.flow, coarse.flow.shape[-1] * 16, (h, w))
+        rough, rough_valid = truth_at(pairs, coarse.flow, coarse.flow.shape[-1] * 16, (h, w))
         scale = w / (coarse.flow.shape[-1] * 16)
         return {
             "valid": valid.float().mean().item(),
@@ -72,12 +89,14 @@ class Siamese(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, both: Float[Tensor, "b2 3 h w"]) -> Mapping[int, Estimate]:
+    def forward(
+        self, both: Float[Tensor, "b2 3 h w"], disturbance: Float[Tensor, "b 2 r c"]
+    ) -> Mapping[int, Estimate]:
         """The first half of the batch are targets, the second their references."""
         encoded = self.network.encode(both)
         half = len(both) // 2
         found: Mapping[int, Estimate] = self.network(
-            _part(encoded, slice(0, half)), _part(encoded, slice(half, None))
+            _part(encoded, slice(0, half)), _part(encoded, slice(half, None)), disturbance
         )
         return found
 
@@ -91,18 +110,18 @@ def model_side(model: nn.Module) -> int:
 
 
 def truth_at(
-    batch: Pairs, like: Float[Tensor, "b 2 r c"], unit: int | None, size: tuple[int, int]
+    pairs: Pairs, like: Float[Tensor, "b 2 r c"], unit: int | None, size: tuple[int, int]
 ) -> tuple[Float[Tensor, "b 2 r c"], Bool[Tensor, "b 1 r c"]]:
     """The true flow at the centres of a level's cells, and where it is known.
 
     Args:
-        batch: holds it in pixels of the crop.
+        pairs: hold it in pixels of the crop.
         like: flow of the level; tells the number of cells.
         unit: side of the coarse picture, in whose pixels the flow is wanted; None for the crop's.
         size: (height, width) of the crop.
     """
     cells = like.shape[-2:]
-    both = torch.cat((batch.flow, batch.valid.float()), dim=1)
+    both = torch.cat((pairs.flow, pairs.valid.float()), dim=1)
     both = F.interpolate(both, tuple(cells), mode="bilinear", align_corners=False)
     flow, valid = both[:, :2], both[:, 2:] > 0.999
     if unit is not None:

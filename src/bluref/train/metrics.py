@@ -32,13 +32,18 @@ class MetricsFile:
         path: of the CSV file.
         upto: rows of later steps are dropped: they belong to steps that a resumed run does again.
         told: the columns that the task fills, between those of the loop.
+        write: False for a process that only reads along.
     """
 
-    def __init__(self, path: Path, *, upto: int, told: Sequence[str] = DEBLURRING) -> None:
+    def __init__(
+        self, path: Path, *, upto: int, told: Sequence[str] = DEBLURRING, write: bool = True
+    ) -> None:
         self.path = path
         self.columns = ("step", "phase", "round", "loss", "learning_rate", *told, "seconds")
         rows = read_metrics(path) if path.exists() else []
         self.rows = [row for row in rows if int(row["step"]) <= upto]
+        if not write:
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         writer.writeheader()

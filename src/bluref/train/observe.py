@@ -7,6 +7,8 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
+from bluref.match.pairs import Pairs
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -47,6 +49,12 @@ class Observer:
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """A picture of where training stands."""
+
+    def on_pairs(self, pairs: Pairs) -> None:
+        """What a matcher is going to learn from: pairs to be looked at before hours are spent."""
+
+    def on_draw(self) -> None:
+        """It is time to draw the curves anew."""
 
     def on_message(self, text: str) -> None:
         """Something a person should read."""

@@ -31,7 +31,7 @@ class Recipe:
     """Number of references per blurry frame."""
 
     matcher: str = "dis"
-    """Dense matcher: dis, or dis-fast."""
+    """Dense matcher: dis, dis-fast, compact, or the folder of a trained one."""
 
     strategy: str = "robust"
     """How references become one target: robust, average, sequential, progressive."""
@@ -142,7 +142,6 @@ CHOICES = {
     "split": ("auto", "alternating", "halves", "sharpness"),
     "choice": ("auto", "near", "random"),
     "backbone": ("small", "light", "nafnet-w32", "nafnet-w64"),
-    "matcher": ("dis", "dis-fast"),
     "strategy": ("robust", "average", "sequential", "progressive"),
     "loss": ("l1", "psnr"),
     "precision": ("auto", "fp32"),

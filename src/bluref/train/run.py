@@ -71,6 +71,7 @@ def train(
     """
     started = time.monotonic()
     observer = observer or Observer()
+    matcher_named(recipe.matcher)  # before frames are decoded for nothing
     with locked(run, resume=resume):
         store = FrameStore(run / "frames")
         found = find_training_data(data, recipe, store, tell=observer.on_prepare)

@@ -121,8 +121,20 @@ class PDCNet(nn.Module):
         coarse, fine = pyramid(small), self.pyramid(image)
         return Encoded({s: coarse[s] for s in (8, 16)}, {s: fine[s] for s in (4, 8)}, size)
 
-    def forward(self, target: Encoded, reference: Encoded) -> Mapping[int, Estimate]:
+    def forward(
+        self,
+        target: Encoded,
+        reference: Encoded,
+        disturbance: Float[Tensor, "b 2 _ _"] | None = None,
+    ) -> Mapping[int, Estimate]:
         """Where each target pixel is seen in the reference, by level: {4: ..., 1: ...}.
+
+        Args:
+            target: what is to be matched.
+            reference: what it is matched with.
+            disturbance: pixels, on a grid of any size over the picture: added to what the coarse
+                branch found. In training, it teaches the fine branch to mend larger errors than
+                small pictures let the coarse one make.
 
         Raises:
             ValueError: the two pictures differ in size.
@@ -134,6 +146,8 @@ class PDCNet(nn.Module):
         before = _doubled(found[4], self.double_coarse)
         found[3], _ = self._local(3, target.coarse[8], reference.coarse[8], before)
         before = _enlarged(found[3], target.size, self.config.coarse_side)
+        if disturbance is not None:
+            before = _disturbed(before, disturbance)
         found[2], features = self._local(2, target.fine[8], reference.fine[8], before)
         before = _doubled(found[2], self.double_fine)
         extra = self.double_features(features)
@@ -231,6 +245,13 @@ def _enlarged(estimate: Estimate, size: tuple[int, int], side: int) -> Estimate:
     cells = (h // STRIDE[2], w // STRIDE[2])
     both = F.interpolate(both, cells, mode="bilinear", align_corners=False)
     return Estimate(both[:, :2] * scale, both[:, 2:4], both[:, 4:])
+
+
+def _disturbed(estimate: Estimate, disturbance: Float[Tensor, "b 2 _ _"]) -> Estimate:
+    """With a flow that is off by what is given."""
+    cells = (estimate.flow.shape[-2], estimate.flow.shape[-1])
+    error = F.interpolate(disturbance, cells, mode="bicubic", align_corners=False)
+    return Estimate(estimate.flow + error, estimate.log_variance, estimate.logits)
 
 
 def _warp_features(
