@@ -1,5 +1,6 @@
 """What a matcher is: where a reference shows what a target shows, and how sure that is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from bluref.degrade.warp import warp
 
 Features = TypeVar("Features")
+Given = TypeVar("Given", contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,15 @@ class Matcher(Protocol[Features]):
 
     def match(self, target: Features, reference: Features) -> Match:
         """Flow and confidence from the target to the reference, at the target's size."""
+        ...
+
+
+@runtime_checkable
+class MatchesMany(Protocol[Given]):
+    """A matcher that is faster when several references are matched at a time."""
+
+    def match_many(self, target: Given, references: Sequence[Given]) -> list[Match]:
+        """What `match` gives for each reference."""
         ...
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bluref.errors import UserError
-from bluref.match.protocol import Match, Matcher
+from bluref.match.protocol import Match, Matcher, MatchesMany
 from bluref.pseudo import fuse
 from bluref.pseudo.target import PseudoSharp, Warped
 
@@ -66,6 +66,8 @@ def match_independent(
 ) -> list[Match]:
     """Match every reference to the target itself."""
     features = matcher.encode(target)
+    if isinstance(matcher, MatchesMany):
+        return matcher.match_many(features, [reference.features for reference in references])
     return [matcher.match(features, reference.features) for reference in references]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from bluref.match.files import load_matcher, save_matcher
 from bluref.match.pairs import Pairs
 from bluref.match.pdcnet.mixture import Estimate, negative_log_likelihood, probability_within
-from bluref.match.pdcnet.network import BRANCH, Encoded, PDCNet
+from bluref.match.pdcnet.network import BRANCH, PDCNet
 
 COLUMNS = ("valid", "epe", "epe_coarse", "epe_zero", "pck1", "p1")
 
@@ -96,7 +96,7 @@ class Siamese(nn.Module):
         encoded = self.network.encode(both)
         half = len(both) // 2
         found: Mapping[int, Estimate] = self.network(
-            _part(encoded, slice(0, half)), _part(encoded, slice(half, None)), disturbance
+            encoded.part(slice(0, half)), encoded.part(slice(half, None)), disturbance
         )
         return found
 
@@ -140,11 +140,3 @@ class MatcherFiles:
     def load(self, folder: Path) -> nn.Module:
         """Read it."""
         return Siamese(load_matcher(folder).network)
-
-
-def _part(encoded: Encoded, items: slice) -> Encoded:
-    return Encoded(
-        {stride: f[items] for stride, f in encoded.coarse.items()},
-        {stride: f[items] for stride, f in encoded.fine.items()},
-        encoded.size,
-    )

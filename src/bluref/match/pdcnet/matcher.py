@@ -1,6 +1,8 @@
 """PDC-Net behind the matcher protocol: pictures of any size, flow with P_R from the same pass."""
 
+import math
 import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +11,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bluref.degrade.warp import inside
-from bluref.match.pdcnet.mixture import largest_probability, probability_within
-from bluref.match.pdcnet.network import Encoded, PDCNet
+from bluref.match.pdcnet.mixture import Estimate, largest_probability, probability_within
+from bluref.match.pdcnet.network import Encoded, PDCNet, joined
 from bluref.match.protocol import Match
 
 # Sides are brought to multiples of this, the stride of the coarser of the fine levels.
 MULTIPLE = 8
+# Pixels of a picture beyond which it is matched at reduced size, and of the references that are
+# matched at a time: Full HD. They bound the memory, see docs/experiments.md.
+MOST_PIXELS = 1920 * 1088
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,28 @@ class PDCMatcher:
             raise ValueError(f"sizes must be equal, got {target.size} and {reference.size}")
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.use_bf16):
             estimate = self.network(target.encoded, reference.encoded)[1]
+        return self._matched(estimate, target)
+
+    def match_many(self, target: Picture, references: Sequence[Picture]) -> list[Match]:
+        """What `match` gives for each reference, several in one pass.
+
+        Raises:
+            ValueError: the pictures differ in size.
+        """
+        count, (height, width) = target.encoded.count, target.encoded.size
+        together = max(MOST_PIXELS // (height * width * count), 1)
+        found: list[Match] = []
+        for start in range(0, len(references), together):
+            some = [reference.encoded for reference in references[start : start + together]]
+            repeated = Picture(target.encoded.repeated(len(some)), target.size)
+            many = self.match(repeated, Picture(joined(some), references[start].size))
+            for place in range(len(some)):
+                items = slice(place * count, (place + 1) * count)
+                found.append(Match(many.flow[items], many.confidence[items], many.inside[items]))
+        return found
+
+    def _matched(self, estimate: Estimate, target: Picture) -> Match:
+        """The finest level's answer at the size of the picture."""
         taken, size = target.encoded.size, target.size
         scale = estimate.flow.new_tensor([size[1] / taken[1], size[0] / taken[0]])
         flow = _upsampled(estimate.flow.float(), size) * scale.view(1, 2, 1, 1).float()
@@ -90,8 +117,13 @@ class PDCMatcher:
 
 
 def working_size(size: tuple[int, int], *, least: int) -> tuple[int, int]:
-    """(height, width) at which the network works: multiples of 8, no side below `least`."""
-    height, width = (max(side // MULTIPLE * MULTIPLE, least) for side in size)
+    """(height, width) at which the network works.
+
+    Multiples of 8, no side below `least`; pictures of more than `MOST_PIXELS` are reduced to about
+    as many.
+    """
+    shrink = min(1.0, math.sqrt(MOST_PIXELS / (size[0] * size[1])))
+    height, width = (max(int(side * shrink) // MULTIPLE * MULTIPLE, least) for side in size)
     return height, width
 
 

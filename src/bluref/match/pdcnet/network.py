@@ -1,6 +1,6 @@
 """The network: a coarse branch on resized pictures, a fine branch on the pictures themselves."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -44,6 +44,37 @@ class Encoded:
     coarse: Pyramid
     fine: Pyramid
     size: tuple[int, int]
+
+    @property
+    def count(self) -> int:
+        """Pictures in the batch."""
+        return len(self.fine[STRIDE[1]])
+
+    def part(self, items: slice) -> "Encoded":
+        """Some items of the batch."""
+        coarse = {stride: f[items] for stride, f in self.coarse.items()}
+        return Encoded(coarse, {stride: f[items] for stride, f in self.fine.items()}, self.size)
+
+    def repeated(self, times: int) -> "Encoded":
+        """The batch several times over."""
+        return joined([self] * times)
+
+
+def joined(batches: Sequence[Encoded]) -> Encoded:
+    """Several batches of pictures of one size as a single one.
+
+    Raises:
+        ValueError: their sizes differ.
+    """
+    sizes = {batch.size for batch in batches}
+    if len(sizes) != 1:
+        raise ValueError(f"sizes must be equal, got {sorted(sizes)}")
+    first = batches[0]
+    return Encoded(
+        {stride: torch.cat([batch.coarse[stride] for batch in batches]) for stride in first.coarse},
+        {stride: torch.cat([batch.fine[stride] for batch in batches]) for stride in first.fine},
+        first.size,
+    )
 
 
 class Level(nn.Module):
