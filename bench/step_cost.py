@@ -20,15 +20,17 @@ import torch
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import BlurryItself
 from bluref.restore.backbones import build_backbone
-from bluref.restore.deblurrer import Deblurrer, prefers_bf16
+from bluref.restore.deblurrer import Deblurrer
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
 from bluref.train.batches import Drawing, SupervisedBatches
 from bluref.train.data import find_training_data
+from bluref.train.deblurring import Deblurring, DeblurringFiles
 from bluref.train.loop import Trainer
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 from bluref.train.run import _source
+from bluref.weights.precision import prefers_bf16
 
 
 class Clock:
@@ -50,7 +52,17 @@ def trainer(recipe: Recipe, *, channels_last: bool, bf16: bool) -> Trainer:
     if channels_last:
         model.to(memory_format=torch.channels_last)
     state = checkpoint.State(model, averaged_copy(model), torch.optim.Adam(model.parameters()))
-    return Trainer(recipe, state, None, Path(), None, Observer(), bf16, lambda *_: None)
+    return Trainer(
+        recipe=recipe,
+        state=state,
+        source=None,
+        task=Deblurring(recipe.loss, recipe.min_coverage, bf16),
+        files=DeblurringFiles(recipe.crop),
+        folder=Path(),
+        metrics=None,
+        observer=Observer(),
+        snapshot=lambda *_: None,
+    )
 
 
 def main() -> None:
@@ -75,7 +87,8 @@ def measure(options, recipe: Recipe, folder: Path) -> None:
     store = FrameStore(folder / "frames")
     found = find_training_data(options.data, recipe, store)
     spread = max(len(found.samples) // options.matched, 1)
-    found = replace(found, samples=found.samples[::spread][: options.matched], sharp=())
+    found = replace(found, samples=found.samples[::spread][: options.matched])
+    found = replace(found, sharp=found.sharp[:: max(len(found.sharp) // 12, 1)])
     store.prepare(found.frames)
     source = _source(folder, recipe, found, store)
     supervised = SupervisedBatches(found.samples, store, Drawing(0, recipe.batch, recipe.crop))
@@ -92,7 +105,7 @@ def measure(options, recipe: Recipe, folder: Path) -> None:
     }
     for step in range(options.repeats):
         batch = clock.time("supervised batch", lambda s=step: supervised(s))
-        clock.time("pseudo batch", lambda s=step: source.pseudo(s))
+        clock.time("pseudo batch", lambda s=step: source(s))
         for name, variant in variants.items():
             if not options.memory or variant is fast:
                 clock.time(name, lambda v=variant, b=batch: v.update(b))

@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from bluref.restore.deblurrer import Deblurrer, pad_to_multiple, prefers_bf16
+from bluref.restore.deblurrer import Deblurrer, pad_to_multiple
 from bluref.restore.files import save_network
 from bluref.restore.nafnet import NAFNet, NAFNetConfig
 from bluref.restore.pooling import ContextMean
+from bluref.weights.precision import prefers_bf16
 
 TINY = NAFNetConfig(width=4, encoder=(1, 1, 1), middle=1, decoder=(1, 1, 1))
 

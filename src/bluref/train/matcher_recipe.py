@@ -31,13 +31,17 @@ class MatcherRecipe:
     """Steps with pairs of the first side; motion and blur grow from a third to full meanwhile,
     but in a network that was trained before."""
 
-    strength: tuple[float, float] = (0.03, 0.4)
+    smallest: float = 0.25
+    """Frames are reduced to between this and their full size, where they are large enough: what
+    the coarse levels see of a large picture."""
+
+    strength: tuple[float, float] = (0.01, 0.4)
     """Bounds of the warps' strength, 1 as PDC-Net+ was trained; drawn log-uniformly."""
 
-    max_shift: float = 40.0
+    max_shift: float = 64.0
     """Largest shift of a pair along each axis, in pixels; small shifts are drawn more often."""
 
-    disturbance: float = 12.0
+    disturbance: float = 32.0
     """Largest smooth error, in pixels, that is added to what the coarse levels find."""
 
     objects: int = 2
@@ -98,6 +102,7 @@ class MatcherRecipe:
         for name in ("learning_rate", "final_rate", "grad_norm"):
             self._require(name, getattr(self, name) > 0, "above 0")
         self._require("ema", 0 <= self.ema <= 1, "in [0, 1]")
+        self._require("smallest", 0 < self.smallest <= 1, "in (0, 1]")
         low, high = self.strength
         self._require("strength", 0 < low <= high, "two numbers above 0, the lower first")
         for name, choices in CHOICES.items():

@@ -95,10 +95,10 @@ class Curriculum:
 def random_disturbance(generator: torch.Generator, most: float) -> Float[Tensor, "1 2 4 4"]:
     """Smooth errors of a flow in pixels: none for half of the items, else up to `most`.
 
-    Their standard deviation is drawn log-uniformly from `most` / 32 on.
+    Their standard deviation is drawn log-uniformly from `most` / 64 on.
     """
     chance, size = torch.rand(2, generator=generator).tolist()
-    strength = most * 32 ** (size - 1) if chance < 0.5 else 0.0
+    strength = most * 64 ** (size - 1) if chance < 0.5 else 0.0
     return strength * torch.randn(1, 2, 4, 4, generator=generator)
 
 
@@ -116,9 +116,12 @@ def pair_config(
     low, high = recipe.strength
     shift = recipe.max_shift * share * torch.rand((), generator=generator).item() ** 2
     length = recipe.blur_length * share
-    camera = CameraConfig(motion=MotionConfig(length=(0.0, length), size=_odd(length)))
+    motion = MotionConfig(length=(0.0, length), size=_odd(length))
+    # Blur is what this matcher is for; noise and codecs come milder than in BSRGAN.
+    camera = CameraConfig(motion=motion, lens=0.3, resized=0.15, noisy=0.4, compressed=0.3)
     return PairConfig(
         crop=crop,
+        scale=(recipe.smallest, 1.0),
         geometry=GeometryConfig(strength=(low, max(low, high * share)), max_shift=shift),
         objects=ObjectConfig(most=recipe.objects),
         camera=camera if recipe.blur else camera.without_blur(),

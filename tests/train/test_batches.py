@@ -1,0 +1,45 @@
+"""A share of synthetic pairs in every batch: the anchor."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bluref.errors import UserError
+from bluref.train.batches import Batch, Drawing
+from bluref.train.metrics import describe
+from bluref.train.run import train
+
+
+def batch(items, seed, *, truth=False):
+    generator = torch.Generator().manual_seed(seed)
+    blurry, target = (torch.rand(items, 3, 16, 16, generator=generator) for _ in "ab")
+    return Batch(blurry, target, torch.ones(items, 1, 16, 16), target / 2 if truth else None)
+
+
+def test_the_parts_of_a_drawing_draw_what_the_whole_draws():
+    whole = Drawing(seed=3, batch=8, crop=32)
+    own, synthetic = whole.parted(0.25)
+    assert (own.batch, synthetic.batch) == (6, 2)
+    drawn = [g.initial_seed() for part in (own, synthetic) for g in part.generators(5)]
+    assert drawn == [g.initial_seed() for g in whole.generators(5)]
+
+
+@pytest.mark.parametrize(("share", "items"), [(0.0, 0), (0.2, 1), (0.5, 2), (1.0, 4)])
+def test_the_share_is_rounded_to_items(share, items):
+    assert Drawing(seed=0, batch=4, crop=32).parted(share)[1].batch == items
+
+
+def test_synthetic_pairs_teach_but_are_not_measured():
+    own, synthetic = batch(3, 0, truth=True), batch(1, 1)
+    both = own.anchored(synthetic)
+    assert len(both.target) == 4
+    assert both.synthetic == 1
+    output = torch.rand(4, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    assert describe(both, output) == describe(own, output[:3])
+    torch.testing.assert_close(both.own().blurry, own.blurry)
+
+
+def test_a_batch_without_an_own_item_is_refused(footage, recipe, tmp_path):
+    with pytest.raises(UserError, match=r"anchor 0\.9 leaves no item of a batch of 2"):
+        train(footage, tmp_path / "run", replace(recipe, anchor=0.9))
