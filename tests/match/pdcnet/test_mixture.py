@@ -13,7 +13,7 @@ from bluref.match.pdcnet.mixture import (
     probability_within,
 )
 
-SPREAD = Spread(1.0, 2.0, 520.0**2)
+SPREAD = Spread((1.0, 1.0), 2.0, 520.0**2)
 
 
 def estimate(h=1.0, logits=(0.3, -0.4), flow=(0.0, 0.0)):
@@ -57,11 +57,13 @@ def test_probability_is_the_density_over_a_square(radius):
     ("radius", "most"), [(1.0, 0.5729), (1.2815, 0.70), (1.5, 0.775), (2.0, 0.885), (3.0, 0.971)]
 )
 def test_the_largest_probability_is_what_the_facts_say(radius, most):
-    assert largest_probability(Spread(1.0, 2.0, 520.0**2), radius) == pytest.approx(most, abs=1e-3)
+    assert largest_probability(Spread((1.0, 1.0), 2.0, 520.0**2), radius) == pytest.approx(
+        most, abs=1e-3
+    )
 
 
 def test_the_wide_component_stays_within_its_bounds():
-    spread = Spread(1.0, 2.0, 520.0**2)
+    spread = Spread((1.0, 1.0), 2.0, 520.0**2)
     h = torch.tensor([-50.0, 0.0, 5.0, 50.0], dtype=torch.double).view(1, 1, 1, 4)
     wide = spread.log_variances(h)[0, 1, 0].exp()
     expected = [2.0, 3.0, 2 + math.exp(5), 520.0**2]
@@ -75,3 +77,11 @@ def test_the_likelihood_falls_with_the_distance():
         for d in (0.1, 4.0)
     )
     assert near < far
+
+
+def test_a_narrow_component_that_is_predicted_stays_within_its_bounds():
+    spread = Spread((0.01, 1.0), 2.0, 520.0**2)
+    narrow = torch.tensor([-50.0, 0.0, 50.0], dtype=torch.double).view(1, 1, 1, 3)
+    found = spread.log_variances(torch.zeros_like(narrow), narrow)[0, 0, 0].exp()
+    torch.testing.assert_close(found, torch.tensor([0.01, 0.1, 1.0], dtype=torch.double))
+    assert not spread.fixed

@@ -50,8 +50,8 @@ class PDCNetConfig:
     norm: bool
     """Batch norm after every convolution but the pyramid's."""
 
-    narrow: float
-    """Variance of the first mixture component in squared pixels."""
+    narrow: tuple[float, float]
+    """Bounds of the variance of the first mixture component in squared pixels; equal: fixed."""
 
     least: float
     """Smallest variance of the second."""
@@ -75,7 +75,7 @@ PAPER = PDCNetConfig(
     score_width=0,
     uncertainty=(32, 16),
     norm=True,
-    narrow=1.0,
+    narrow=(1.0, 1.0),
     least=2.0,
     most={"coarse": 256.0, "fine": 520.0},
 )
@@ -99,7 +99,7 @@ COMPACT = PDCNetConfig(
     score_width=32,
     uncertainty=(32, 16),
     norm=False,
-    narrow=0.0625,
+    narrow=(0.0025, 1.0),
     least=0.125,
     most={"coarse": 256.0, "fine": 520.0},
 )

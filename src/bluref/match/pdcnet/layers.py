@@ -156,24 +156,25 @@ class ScoreUncertainty(nn.Module):
 
 
 class Uncertainty(nn.Module):
-    """From all that is known to (h, logit, logit) of the mixture.
+    """From all that is known to the parameters of the mixture: h, two logits, and perhaps more.
 
     Args:
         inputs: channels.
+        outputs: number of parameters.
         widths: channels of its two convolutions.
         norm: with batch norm.
     """
 
-    def __init__(self, inputs: int, widths: Sequence[int], *, norm: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, widths: Sequence[int], *, norm: bool) -> None:
         super().__init__()
         first, second = widths
         self.blocks = nn.Sequential(
             block(inputs, first, norm=norm), block(first, second, norm=norm)
         )
-        self.head = nn.Conv2d(second, 3, 3, padding=1)
+        self.head = nn.Conv2d(second, outputs, 3, padding=1)
 
-    def forward(self, *known: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b 3 h w"]:
-        """(h, logits) from everything, concatenated."""
+    def forward(self, *known: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b p h w"]:
+        """The parameters from everything, concatenated."""
         found: Tensor = self.head(self.blocks(torch.cat(known, dim=1)))
         return found
 

@@ -4,8 +4,8 @@ Both share the flow as their mean (Truong et al., "PDC-Net+", Sec. 3.2):
 
     p(y) = sum_m alpha_m / (2 sigma_m^2) exp(-sqrt(2) |y - flow|_1 / sigma_m).
 
-The first is narrow and fixed: the match was found. The second is wide: how wide depends on how bad
-the match may be.
+The first is narrow: the match was found; its width is fixed in the paper, and may be predicted
+between bounds. The second is wide: how wide depends on how bad the match may be.
 """
 
 import math
@@ -24,22 +24,36 @@ class Spread:
     """Bounds of the two components' variances, in squared pixels.
 
     Attributes:
-        narrow: variance of the first.
+        narrow: bounds of the variance of the first; equal where it is fixed.
         least: smallest variance of the second.
         most: largest variance of the second, the square of the picture's side.
     """
 
-    narrow: float
+    narrow: tuple[float, float]
     least: float
     most: float
 
-    def log_variances(self, h: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 2 h w"]:
-        """From an unbounded prediction h to (log sigma_1^2, log sigma_2^2).
+    @property
+    def fixed(self) -> bool:
+        """Whether the first component's variance is always the same."""
+        return self.narrow[0] == self.narrow[1]
+
+    def log_variances(
+        self, h: Float[Tensor, "b 1 h w"], narrow: Float[Tensor, "b 1 h w"] | None = None
+    ) -> Float[Tensor, "b 2 h w"]:
+        """From unbounded predictions to (log sigma_1^2, log sigma_2^2).
 
         sigma_2^2 = least + (most - least) sigmoid(h - log most): about least + e^h.
+
+        Args:
+            h: of the second component.
+            narrow: of the first, where it is not fixed: log sigma_1^2 lies at its sigmoid between
+                the bounds.
         """
         wide = self.least + (self.most - self.least) * torch.sigmoid(h - math.log(self.most))
-        return torch.cat((torch.full_like(h, math.log(self.narrow)), wide.log()), dim=1)
+        low, high = (math.log(bound) for bound in self.narrow)
+        share = torch.zeros_like(h) if narrow is None else torch.sigmoid(narrow)
+        return torch.cat((low + (high - low) * share, wide.log()), dim=1)
 
 
 @dataclass(frozen=True)
@@ -77,8 +91,8 @@ def probability_within(estimate: Estimate, radius: float) -> Float[Tensor, "b 1 
 
 
 def largest_probability(spread: Spread, radius: float) -> float:
-    """The value of P_R that no pixel can exceed: all of the share on the narrow component."""
-    return (1 - math.exp(-SQRT2 * radius / math.sqrt(spread.narrow))) ** 2
+    """The value of P_R that no pixel can exceed: all of the share on the narrowest component."""
+    return (1 - math.exp(-SQRT2 * radius / math.sqrt(spread.narrow[0]))) ** 2
 
 
 def negative_log_likelihood(

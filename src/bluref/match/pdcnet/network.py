@@ -107,7 +107,10 @@ class Level(nn.Module):
             else PatchUncertainty(config.patch, halve=number == 4, norm=norm)
         )
         self.uncertainty = Uncertainty(
-            self.of_scores.OUTPUTS + last + before, config.uncertainty, norm=norm
+            self.of_scores.OUTPUTS + last + before,
+            3 if config.narrow[0] == config.narrow[1] else 4,
+            config.uncertainty,
+            norm=norm,
         )
 
 
@@ -246,8 +249,10 @@ class PDCNet(nn.Module):
 
     def _estimate(self, number: int, flow: Tensor, told: Tensor) -> Estimate:
         told = told.to(flow.dtype)
-        log_variance = self.spread[BRANCH[number]].log_variances(told[:, :1])
-        return Estimate(flow, log_variance, told[:, 1:])
+        spread = self.spread[BRANCH[number]]
+        narrow = None if spread.fixed else told[:, 3:]
+        log_variance = spread.log_variances(told[:, :1], narrow)
+        return Estimate(flow, log_variance, told[:, 1:3])
 
 
 def _pyramid(config: PDCNetConfig) -> VGGPyramid | SmallPyramid:
