@@ -1,6 +1,7 @@
 import dataclasses
 import math
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,12 +12,15 @@ from bluref.errors import UserError
 from bluref.frames import layouts, references, split
 from bluref.pseudo.strategy import STRATEGIES
 from bluref.restore.backbones import BACKBONES
+from bluref.train.matcher_recipe import MatcherRecipe
 from bluref.train.recipe import (
     ABOVE_ZERO,
     AT_LEAST,
     CHOICES,
     SHARES,
     Recipe,
+)
+from bluref.train.recipe_file import (
     differences,
     read_recipe,
     read_run,
@@ -40,21 +44,21 @@ recipes = st.builds(
 @given(recipe=recipes)
 def test_a_recipe_survives_yaml(recipe):
     text = yaml.safe_dump(asdict(recipe))
-    assert recipe_from(yaml.safe_load(text), where="there") == recipe
+    assert recipe_from(yaml.safe_load(text), Recipe, where="there") == recipe
 
 
 def test_a_recipe_is_read_from_a_file_and_the_rest_stays_default(tmp_path):
     path = tmp_path / "my.yaml"
     path.write_text("delta: 5\nlearning_rate: 1e-3\nthreshold: 1\nsupervised: true\n")
     expected = Recipe(delta=5, learning_rate=1e-3, threshold=1.0, supervised=True)
-    assert read_recipe(path) == expected
+    assert read_recipe(path, Recipe) == expected
 
 
 @pytest.mark.parametrize("written", ["2e-4", "2.0e-4", "0.0002", "'2e-4'"])
 def test_numbers_may_be_written_as_people_write_them(tmp_path, written):
     path = tmp_path / "my.yaml"
     path.write_text(f"learning_rate: {written}\n")
-    assert read_recipe(path).learning_rate == 2e-4
+    assert read_recipe(path, Recipe).learning_rate == 2e-4
 
 
 @pytest.mark.parametrize(
@@ -79,12 +83,12 @@ def test_what_is_wrong_is_told_by_file_and_field(tmp_path, line, said):
     path = tmp_path / "my.yaml"
     path.write_text(f"steps: 10\n{line}\n")
     with pytest.raises(UserError, match=rf"my\.yaml: {said}"):
-        read_recipe(path)
+        read_recipe(path, Recipe)
 
 
 def test_a_wrong_kind_is_answered_with_the_right_one():
     with pytest.raises(UserError) as told:
-        recipe_from({"delta": "five"}, where="there")
+        recipe_from({"delta": "five"}, Recipe, where="there")
     assert told.value.fix == "it must be of type int"
 
 
@@ -96,12 +100,12 @@ def test_a_file_that_is_no_recipe_is_told(tmp_path, content):
     path = tmp_path / "my.yaml"
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"my\.yaml"):
-        read_recipe(path)
+        read_recipe(path, Recipe)
 
 
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(UserError, match=r"missing\.yaml cannot be read"):
-        read_recipe(tmp_path / "missing.yaml")
+        read_recipe(tmp_path / "missing.yaml", Recipe)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +147,7 @@ def test_a_run_gives_its_recipe_back(tmp_path):
     recipe = Recipe(delta=3, threshold=0.25, learning_rate=3e-5)
     told = write_run(tmp_path / "run", recipe)
     assert read_run(tmp_path / "run") == told
-    assert read_run_recipe(tmp_path / "run") == recipe
+    assert read_run_recipe(tmp_path / "run", Recipe) == recipe
 
 
 def test_a_folder_without_a_run_is_told(tmp_path):
@@ -179,3 +183,21 @@ def test_the_choices_are_those_of_the_library():
     assert set(CHOICES["choice"]) == set(references.CHOICES)
     assert set(CHOICES["backbone"]) == set(BACKBONES)
     assert set(CHOICES["strategy"]) == set(STRATEGIES)
+
+
+@pytest.mark.parametrize("name", ["matcher-compact", "matcher-paper-1", "matcher-paper-2"])
+def test_the_recipes_of_the_package_are_read_by_name(name):
+    recipe = read_recipe(Path(name), MatcherRecipe)
+    assert recipe.network == ("compact" if name.endswith("compact") else "pdcnet-plus")
+
+
+def test_an_unknown_name_lists_the_recipes_there_are():
+    with pytest.raises(UserError, match="no recipe file 'nothing'") as caught:
+        read_recipe(Path("nothing"), MatcherRecipe)
+    assert "matcher-compact" in caught.value.fix
+
+
+def test_a_matchers_recipe_survives_yaml():
+    recipe = MatcherRecipe(strength=(0.1, 1.0), init="somewhere", blur=False)
+    text = yaml.safe_dump(asdict(recipe))
+    assert recipe_from(yaml.safe_load(text), MatcherRecipe, where="there") == recipe

@@ -59,7 +59,8 @@ KILL = """
     from pathlib import Path
     from bluref.train import checkpoint
     from bluref.train.observe import Observer
-    from bluref.train.recipe import recipe_from
+    from bluref.train.recipe import Recipe
+    from bluref.train.recipe_file import recipe_from
     from bluref.train.run import train
     import torch
 
@@ -86,8 +87,8 @@ KILL = """
             die()
         real(path)
     checkpoint.flush = flush
-    train(Path(sys.argv[1]), Path(sys.argv[2]), recipe_from(eval(sys.argv[5]), where="test"),
-          observer=Deadly())
+    recipe = recipe_from(eval(sys.argv[5]), Recipe, where="test")
+    train(Path(sys.argv[1]), Path(sys.argv[2]), recipe, observer=Deadly())
 """
 
 

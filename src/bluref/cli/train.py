@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from bluref.cli.options import Input, Output
-from bluref.train.recipe import Recipe, read_recipe, read_run_recipe
+from bluref.cli.options import Input, Output, starting_recipe
+from bluref.train.recipe import Recipe
 
 SUMMARY = "Train a deblurring network on your footage, with no pairs."
 
@@ -28,7 +28,8 @@ class Options:
     """Go on with the run in the folder, bit for bit as if it had never stopped."""
 
     recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = None
-    """YAML file of `field: value` lines; options on the command line win over it."""
+    """YAML file of `field: value` lines, or the name of a recipe that comes with BluRef; options on
+    the command line win over it."""
 
     json: bool = False
     """Print one JSON object: run, steps, seconds."""
@@ -39,7 +40,7 @@ class Options:
 
 def options_type(arguments: list[str]) -> type[Options]:
     """Options that start from the recipe of --recipe, or from that of the run to be resumed."""
-    start = _starting_recipe(arguments)
+    start = starting_recipe(arguments, Recipe)
 
     @dataclass(frozen=True)
     class Started(Options):
@@ -47,16 +48,6 @@ def options_type(arguments: list[str]) -> type[Options]:
         """Every choice of the run."""
 
     return Started
-
-
-def _starting_recipe(arguments: list[str]) -> Recipe:
-    given = _value_of(arguments, "--recipe")
-    if given is not None:
-        return read_recipe(Path(given))
-    run = _value_of(arguments, "-o") or _value_of(arguments, "--output")
-    if "--resume" in arguments and run is not None:
-        return read_run_recipe(Path(run))
-    return Recipe()
 
 
 def run(options: Options) -> int:
@@ -87,13 +78,3 @@ def run(options: Options) -> int:
         )
         return 1
     return 0
-
-
-def _value_of(arguments: list[str], flag: str) -> str | None:
-    """The value that follows a flag, as `--flag value` or `--flag=value`."""
-    for place, argument in enumerate(arguments):
-        if argument == flag and place + 1 < len(arguments):
-            return arguments[place + 1]
-        if argument.startswith(flag + "="):
-            return argument.removeprefix(flag + "=")
-    return None

@@ -5,10 +5,11 @@ import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from bluref.cli.options import Output
+from bluref.cli.options import Output, starting_recipe
 from bluref.train.matcher_recipe import MatcherRecipe
 
 SUMMARY = "Train a dense matcher on sharp pictures alone, warped and degraded on the fly."
@@ -30,11 +31,27 @@ class Options:
     resume: bool = False
     """Go on with the run in the folder, bit for bit as if it had never stopped."""
 
+    recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = None
+    """YAML file of `field: value` lines, or the name of a recipe that comes with BluRef:
+    matcher-compact, matcher-paper-1, matcher-paper-2; options on the command line win over it."""
+
     json: bool = False
     """Print one JSON object: run, steps, seconds."""
 
     recipe: MatcherRecipe = field(default_factory=MatcherRecipe)
     """Every choice of the run."""
+
+
+def options_type(arguments: list[str]) -> type[Options]:
+    """Options that start from the recipe of --recipe, or from that of the run to be resumed."""
+    start = starting_recipe(arguments, MatcherRecipe)
+
+    @dataclass(frozen=True)
+    class Started(Options):
+        recipe: MatcherRecipe = field(default_factory=lambda: start)
+        """Every choice of the run."""
+
+    return Started
 
 
 def run(options: Options) -> int:

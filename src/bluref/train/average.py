@@ -30,3 +30,5 @@ def move_average(average: nn.Module, model: nn.Module, *, step: int, decay: floa
     mine: list[Tensor] = list(average.parameters())
     its: list[Tensor] = list(model.parameters())
     torch._foreach_lerp_(mine, its, 1 - d)
+    for kept, new in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(new)  # batch norm's statistics, which are averages already

@@ -1,12 +1,6 @@
 """The recipe of a run: every choice, one field each. Imports no torch, so that help stays quick."""
 
-import contextlib
-import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import yaml
 
 from bluref.errors import UserError
 
@@ -146,93 +140,3 @@ CHOICES = {
     "loss": ("l1", "psnr"),
     "precision": ("auto", "fp32"),
 }
-
-
-def read_recipe(path: Path) -> Recipe:
-    """A recipe from YAML: a mapping of field names to values; fields left out keep their default.
-
-    Raises:
-        UserError: unreadable, not a mapping, an unknown field or a value of the wrong kind.
-    """
-    try:
-        loaded = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {error}", "mend or replace it") from None
-    if not isinstance(loaded, dict):
-        raise UserError(f"{path} is not a recipe", "write one `field: value` per line")
-    return recipe_from(loaded, where=str(path))
-
-
-def recipe_from(values: dict[str, Any], *, where: str) -> Recipe:
-    """A recipe from plain values.
-
-    Raises:
-        UserError: an unknown field, a value of the wrong kind or out of bounds, with `where` it was
-            found.
-    """
-    kinds = {
-        f.name: f.type.__name__ if isinstance(f.type, type) else str(f.type)
-        for f in dataclasses.fields(Recipe)
-    }
-    read: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in kinds:
-            raise UserError(f"{where}: no such field {name!r}", f"use {', '.join(kinds)}")
-        read[name] = _number(value) if kinds[name].startswith("float") else value
-        if not _fits(read[name], kinds[name]):
-            raise UserError(f"{where}: {name} is {value!r}", f"it must be of type {kinds[name]}")
-    try:
-        return Recipe(**read)
-    except UserError as error:
-        raise UserError(f"{where}: {error.problem}", error.fix) from None
-
-
-def _number(value: object) -> object:
-    """Whole numbers as fractions, and 1e-3, which YAML takes for a word since it has no point."""
-    if isinstance(value, int | str) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError, OverflowError):
-            return float(value)
-    return value
-
-
-def _fits(value: object, kind: str) -> bool:
-    """Whether a value may stand for a field."""
-    if value is None:
-        return "None" in kind
-    return kind.startswith(type(value).__name__)
-
-
-def read_run(run: Path) -> dict[str, Any]:
-    """What the recipe.yaml of a run says: `recipe`, `data` and `versions`.
-
-    Raises:
-        UserError: no run there, or its recipe.yaml was damaged.
-    """
-    path = run / "recipe.yaml"
-    if not path.is_file():
-        raise UserError(f"{run} holds no run", "start it without --resume, or name another folder")
-    try:
-        loaded = yaml.safe_load(path.read_text("utf-8"))
-        return {part: dict(loaded[part]) for part in ("recipe", "data", "versions")}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} is damaged: {error}", "start a new run in another folder"
-        ) from None
-
-
-def read_run_recipe(run: Path) -> Recipe:
-    """The recipe of an existing run.
-
-    Raises:
-        UserError: no run there, or its recipe.yaml was damaged.
-    """
-    return recipe_from(read_run(run)["recipe"], where=str(run / "recipe.yaml"))
-
-
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Lines `name: old -> new` for every value that differs, for a person to read."""
-    return [
-        f"{name}: {old.get(name)} -> {new.get(name)}"
-        for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
-    ]

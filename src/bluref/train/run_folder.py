@@ -14,7 +14,7 @@ import bluref
 from bluref.errors import UserError
 from bluref.media.whole import write_text_whole
 from bluref.train.observe import Observer
-from bluref.train.recipe import differences, read_run
+from bluref.train.recipe_file import differences, read_run
 
 
 def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> None:
