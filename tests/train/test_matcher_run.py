@@ -122,7 +122,7 @@ def test_motion_and_blur_grow_to_the_recipes(sharp):
 
 def test_other_settings_are_refused_on_resume(straight, sharp):
     changed = MatcherRecipe(**{**RECIPE.__dict__, "max_shift": 5.0})
-    with pytest.raises(UserError, match=r"max_shift: 40\.0 -> 5\.0"):
+    with pytest.raises(UserError, match=r"max_shift: 64\.0 -> 5\.0"):
         train_matcher([sharp], straight, changed, resume=True)
 
 
