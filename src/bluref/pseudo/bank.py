@@ -11,8 +11,9 @@ import json
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -134,7 +135,7 @@ class Bank:
     ) -> None:
         workers = os.cpu_count() or 1
         waiting: list[Future[None]] = []
-        with ThreadPoolExecutor(workers) as pool:
+        with _single_threaded(workers) as pool:
             for done, sample in enumerate(samples):
                 key = self._key(sample, teacher)
                 if not _is_whole(self._path(round_, sample), key):
@@ -238,6 +239,17 @@ class Bank:
             "frames": [self.store.identity(frame) for frame in frames],
         }
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+@contextmanager
+def _single_threaded(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool whose workers compute on one core each: they fill the machine together."""
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)  # what threads that are still to come begin with
 
 
 def _is_whole(path: Path, key: str) -> bool:
