@@ -1,6 +1,6 @@
 import torch
 
-from bluref.match.named import FLOOR, matcher_named
+from bluref.match.named import matcher_named
 from bluref.match.protocol import Matcher, Probabilistic
 from bluref.match.zero import ZeroMatcher
 
@@ -17,7 +17,7 @@ def test_nothing_moves_and_everything_is_believed():
 
 
 def test_it_is_a_matcher_known_by_its_name():
-    matcher = matcher_named(FLOOR)
+    matcher = matcher_named("zero")
     assert matcher == ZeroMatcher()
     assert isinstance(matcher, Matcher)
     assert not isinstance(matcher, Probabilistic)

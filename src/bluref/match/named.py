@@ -7,6 +7,7 @@ from typing import Any
 from bluref.errors import UserError
 from bluref.match.checked import CheckedMatcher
 from bluref.match.dis import DISMatcher
+from bluref.match.farneback import FarnebackMatcher
 from bluref.match.files import load_matcher, shipped_matcher
 from bluref.match.homography import HomographyMatcher
 from bluref.match.protocol import Matcher
@@ -16,8 +17,8 @@ from bluref.weights.precision import prefers_bf16
 NAMES = ("dis", "dis-fast")
 """Matchers to work with: the one that comes with the package, and classical flow."""
 
-FLOOR = "zero"
-"""What every matcher is compared with: nothing moves. To be scored, not to train with."""
+COMPARED = ("farneback", "zero")
+"""To compare with, not to train with: another classical flow, and that nothing moves."""
 
 MODES: Mapping[str, Callable[[Matcher[Any]], Matcher[Any]]] = {
     "check": CheckedMatcher,
@@ -30,7 +31,7 @@ def matcher_named(name: str) -> Matcher[Any]:
     """The matcher of that name, or the one that was saved at that path.
 
     Args:
-        name: one of `NAMES`, `zero`, or where `bluref train-matcher` has saved one;
+        name: one of `NAMES` or `COMPARED`, or where `bluref train-matcher` has saved one;
             with `MODES` after it, as `dis+check` or `dis+homography+check`, the last outermost.
 
     Raises:
@@ -41,12 +42,14 @@ def matcher_named(name: str) -> Matcher[Any]:
         return _mode_named(mode, of=name)(matcher_named(inner))
     if name == "compact":
         return shipped_matcher("compact", use_bf16=prefers_bf16())
-    if name == FLOOR:
+    if name == "zero":
         return ZeroMatcher()
+    if name == "farneback":
+        return CheckedMatcher(FarnebackMatcher())
     if name in ("dis", "dis-fast"):
         return DISMatcher(preset="fast" if name == "dis-fast" else "medium")
     if not Path(name).exists():
-        known = ", ".join((*NAMES, FLOOR))
+        known = ", ".join((*NAMES, *COMPARED))
         raise UserError(
             f"unknown matcher {name!r}", f"use one of {known}, or the folder of a trained one"
         )
