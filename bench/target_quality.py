@@ -3,7 +3,9 @@
 For a paired data set, every strategy is given references matched (a) on the blurry frame and (b) on
 the sharp truth, and its target is compared with the truth inside its own mask.
 
-    python bench/target_quality.py DATA --delta 1 5 10 --every 4
+    python bench/target_quality.py DATA --delta 1 5 10 --every 4 --matcher dis compact
+
+"Gain" is what the loss sees: dB of the trust-weighted error of the target over that of the input.
 """
 
 import argparse
@@ -17,7 +19,8 @@ from bluref.frames.layouts import find_clips
 from bluref.frames.references import ReferenceRule, Sample, choose_references
 from bluref.frames.split import split_clips
 from bluref.frames.store import FrameStore
-from bluref.match.dis import DISMatcher
+from bluref.match.named import matcher_named
+from bluref.match.protocol import Matcher
 from bluref.pseudo.bank import _Encoded
 from bluref.pseudo.compact import compact
 from bluref.pseudo.strategy import STRATEGIES
@@ -33,7 +36,7 @@ class Tally:
     """Per row: mean over frames of the PSNR inside the mask, of the input there, and coverage."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
+        self.rows: dict[tuple[str, str], list[tuple[float, ...]]] = defaultdict(list)
 
     def add(self, row: tuple[str, str], target: PseudoSharp, blurry, truth) -> None:
         mask = target.mask
@@ -41,12 +44,18 @@ class Tally:
             return
         chosen = mask.expand_as(truth)
         errors = [((image - truth)[chosen] ** 2).mean().item() for image in (target.image, blurry)]
-        self.rows[row].append((psnr_db(errors[0]), psnr_db(errors[1]), mask.float().mean().item()))
+        weighted = [
+            (target.weight * (image - truth) ** 2).mean().item() for image in (target.image, blurry)
+        ]
+        gain = psnr_db(weighted[0]) - psnr_db(weighted[1])
+        coverage = mask.float().mean().item()
+        self.rows[row].append((psnr_db(errors[0]), psnr_db(errors[1]), coverage, gain))
 
     def print(self, delta: int) -> None:
         for (shown, method), values in self.rows.items():
-            target, identity, coverage = torch.tensor(values).mean(dim=0).tolist()
+            target, identity, coverage, gain = torch.tensor(values).mean(dim=0).tolist()
             cells = [delta, shown, method, f"{target:.2f}", f"{identity:.2f}", f"{coverage:.3f}"]
+            cells.append(f"{gain:+.2f}")
             print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
@@ -55,15 +64,15 @@ def whole(image: torch.Tensor) -> PseudoSharp:
     return PseudoSharp(image, ones, ones)
 
 
-def measure(sample: Sample, store: FrameStore, matcher: DISMatcher, tally: Tally) -> None:
+def measure(options, sample: Sample, store: FrameStore, matcher: Matcher, tally: Tally) -> None:
     blurry, truth = store.image(sample.blurry), store.image(sample.truth)
     references = [_Encoded(i, matcher.encode(i)) for i in map(store.image, sample.references)]
     tally.add(("-", "identity"), whole(blurry), blurry, truth)
     best = min(references, key=lambda r: (r.image - truth).square().mean().item())
     tally.add(("-", "copy of the best neighbour"), whole(best.image), blurry, truth)
-    for shown, seen in (("blurry", blurry), ("truth", truth)):
+    for shown, seen in (("blurry", blurry), ("truth", truth))[: 1 + options.truth]:
         matched = {}  # three of the strategies match alike
-        for strategy in STRATEGIES.values():
+        for strategy in (STRATEGIES[name] for name in options.strategy):
             if strategy.match not in matched:
                 found = strategy.match(matcher, seen, references, strategy.threshold)
                 matched[strategy.match] = compact(found)
@@ -85,20 +94,24 @@ def main() -> None:
     parser.add_argument("--delta", type=int, nargs="+", default=[1, 5, 10])
     parser.add_argument("--refs", type=int, default=6)
     parser.add_argument("--every", type=int, default=4, help="take every n-th blurry frame")
-    parser.add_argument("--preset", default="medium")
+    parser.add_argument("--matcher", nargs="+", default=["dis"])
+    parser.add_argument("--strategy", nargs="+", default=list(STRATEGIES))
+    parser.add_argument("--no-truth", dest="truth", action="store_false")
     options = parser.parse_args()
-    print("| delta | matcher sees | method | target dB | input dB in the same mask | coverage |")
-    print("|---|---|---|---|---|---|")
+    print("| delta | matcher sees | method | target dB | input dB in its mask | coverage | gain |")
+    print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         store = FrameStore(Path(folder))
         footage = split_clips(find_clips(options.data), "alternating", lambda frame: 0.0)
         for delta in options.delta:
             rule = ReferenceRule(delta=delta, refs=options.refs)
             samples = choose_references(footage, rule)[:: options.every]
-            tally = Tally()
-            for sample in samples:
-                measure(sample, store, DISMatcher(preset=options.preset), tally)
-            tally.print(delta)
+            for name in options.matcher:
+                print(f"matcher {name}")
+                tally = Tally()
+                for sample in samples:
+                    measure(options, sample, store, matcher_named(name), tally)
+                tally.print(delta)
 
 
 if __name__ == "__main__":

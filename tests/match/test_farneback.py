@@ -18,7 +18,7 @@ def test_by_name_it_comes_with_a_check(texture):
     matcher = matcher_named("farneback")
     one, other = (matcher.encode(texture(seed)) for seed in (0, 1))
     assert matcher.match(one, one).confidence[..., 8:-8, 8:-8].median() > 0.9
-    assert matcher.match(one, other).confidence.median() < 0.5
+    assert matcher.match(one, other).confidence.median() < 0.7
 
 
 def test_sizes_must_agree():

@@ -12,7 +12,7 @@ from bluref.degrade.tone import ToneConfig
 from bluref.degrade.warp import warp
 from bluref.frames.clip import Frame
 from bluref.frames.store import FrameStore
-from bluref.match.pairs import PairConfig, Pairs, PairSource, fitted, join, make_pair
+from bluref.match.pairs import PairConfig, Pairs, PairSource, fitted, join, make_pair, scene_box
 from bluref.media.picture import write_picture
 
 SMALL = PairConfig(crop=96, margin=24)
@@ -161,3 +161,22 @@ def test_a_source_needs_frames_and_a_batch(source):
         replace(source, frames=[])
     with pytest.raises(ValueError, match="batch"):
         replace(source, batch=0)
+
+
+def test_half_of_the_scenes_are_squeezed_and_stay_inside_the_frame():
+    config = replace(SMALL, squeeze=1.8, scale=(0.8, 1.0))
+    boxes = [scene_box(seeded(seed), (200, 300), config) for seed in range(60)]
+    assert all(box.left + box.width <= 300 for box in boxes)
+    factors = [box.width / box.height for box in boxes]
+    assert 15 < sum(factor > 1.01 for factor in factors) < 45
+    assert 1.5 < max(factors) <= 1.81
+    with pytest.raises(ValueError, match="squeeze must be at least 1"):
+        replace(SMALL, squeeze=0.5)
+
+
+def test_a_squeezed_cut_keeps_all_of_its_width():
+    ramp = torch.linspace(0, 1, 90).view(1, 1, 1, 90).expand(1, 3, 50, 90)
+    squeezed = fitted(ramp, 50)
+    assert squeezed.shape == (1, 3, 50, 50)
+    assert squeezed[..., 0].max() < 0.02
+    assert squeezed[..., -1].min() > 0.98

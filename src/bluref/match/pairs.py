@@ -5,7 +5,7 @@ on their own and degraded as a camera would, is the target; so the flow between 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -74,6 +74,11 @@ class PairConfig:
     scale: tuple[float, float] = (0.5, 1.0)
     """Bounds of the reduction of what is cut from a frame, as far as the frame is large enough."""
 
+    squeeze: float = 1.0
+    """How much narrower than it is a scene may be shown, at most: a wide frame on a square, as the
+    coarse levels of a matcher see it. The factor is drawn uniformly from 1 on, for half of the
+    scenes."""
+
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
     """Motion of the scene."""
 
@@ -93,6 +98,8 @@ class PairConfig:
             raise ValueError(f"margin must not be negative, got {self.margin}")
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise ValueError(f"need 0 < low <= high <= 1 for scale, got {self.scale}")
+        if self.squeeze < 1:
+            raise ValueError(f"squeeze must be at least 1, got {self.squeeze}")
 
     @property
     def side(self) -> int:
@@ -220,7 +227,7 @@ def join(pairs: Sequence[Pairs]) -> Pairs:
 
 
 def scene_box(generator: torch.Generator, size: tuple[int, int], config: PairConfig) -> Crop:
-    """Where to cut a scene from a frame: a square, as large as its reduction asks for.
+    """Where to cut a scene from a frame: as large as it will be reduced, as wide as squeezed.
 
     Args:
         generator: the only source of randomness.
@@ -231,7 +238,13 @@ def scene_box(generator: torch.Generator, size: tuple[int, int], config: PairCon
     least = min(1.0, max(low, config.side / min(size)))
     most = max(high, least)
     scale = least + (most - least) * torch.rand((), generator=generator).item()
-    return random_crop(generator, size, round(config.side / scale))
+    box = random_crop(generator, size, round(config.side / scale))
+    if config.squeeze == 1:
+        return box
+    chance, share = torch.rand(2, generator=generator).tolist()
+    factor = 1 + (config.squeeze - 1) * share if chance < 0.5 else 1.0
+    width = min(round(box.width * factor), size[1])
+    return replace(box, left=min(box.left, size[1] - width), width=width)
 
 
 def fitted(cut: Shaped[Tensor, "1 3 H W"], side: int) -> Shaped[Tensor, "1 3 s s"]:
@@ -242,10 +255,10 @@ def fitted(cut: Shaped[Tensor, "1 3 H W"], side: int) -> Shaped[Tensor, "1 3 s s
         side: of the square, in pixels.
     """
     height, width = cut.shape[-2:]
-    if min(height, width) > side:
-        return F.interpolate(cut, (side, side), mode="bilinear", antialias=True)
     if (height, width) == (side, side):
         return cut
+    if min(height, width) >= side:
+        return F.interpolate(cut, (side, side), mode="bilinear", antialias=True)
     rows, columns = (_mirrored(have, side) for have in (height, width))
     return cut[..., rows, :][..., columns]
 

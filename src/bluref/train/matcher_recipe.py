@@ -35,6 +35,9 @@ class MatcherRecipe:
     """Frames are reduced to between this and their full size, where they are large enough: what
     the coarse levels see of a large picture."""
 
+    squeeze: float = 1.8
+    """Half of the scenes are shown narrower by up to this, as wide frames on the coarse levels."""
+
     strength: tuple[float, float] = (0.01, 0.4)
     """Bounds of the warps' strength, 1 as PDC-Net+ was trained; drawn log-uniformly."""
 
@@ -102,6 +105,7 @@ class MatcherRecipe:
         for name in ("learning_rate", "final_rate", "grad_norm"):
             self._require(name, getattr(self, name) > 0, "above 0")
         self._require("ema", 0 <= self.ema <= 1, "in [0, 1]")
+        self._require("squeeze", self.squeeze >= 1, "at least 1")
         self._require("smallest", 0 < self.smallest <= 1, "in (0, 1]")
         low, high = self.strength
         self._require("strength", 0 < low <= high, "two numbers above 0, the lower first")

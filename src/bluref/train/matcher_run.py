@@ -122,6 +122,7 @@ def pair_config(
     return PairConfig(
         crop=crop,
         scale=(recipe.smallest, 1.0),
+        squeeze=recipe.squeeze,
         geometry=GeometryConfig(strength=(low, max(low, high * share)), max_shift=shift),
         objects=ObjectConfig(most=recipe.objects),
         camera=camera if recipe.blur else camera.without_blur(),
