@@ -22,6 +22,7 @@ from bluref.frames.clip import Frame
 from bluref.frames.crops import Crop, random_crop
 from bluref.frames.randomness import item_generator, randint
 from bluref.frames.store import FrameStore
+from bluref.match.footage import FootageConfig, FootagePairs
 from bluref.media.pixels import from_uint8
 
 _Cutter = Callable[[], Tensor]
@@ -78,6 +79,9 @@ class PairConfig:
     """How much narrower than it is a scene may be shown, at most: a wide frame on a square, as the
     coarse levels of a matcher see it. The factor is drawn uniformly from 1 on, for half of the
     scenes."""
+
+    footage: FootageConfig = field(default_factory=FootageConfig)
+    """Pairs of real frames among those that are made by warping."""
 
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
     """Motion of the scene."""
@@ -140,6 +144,11 @@ class PairSource:
             clips.setdefault(frame.clip, []).append(frame)
         return list(clips.values())
 
+    @cached_property
+    def _moving(self) -> list[list[Frame]]:
+        """The clips with more than one frame."""
+        return [clip for clip in self._clips if len(clip) > 1]
+
     def __call__(self, step: int, *, first: int = 0) -> Pairs:
         """The batch of one step: the items from `first` on, where others draw those before."""
         return join([self.item(step, first + number) for number in range(self.batch)])
@@ -147,8 +156,22 @@ class PairSource:
     def item(self, step: int, number: int) -> Pairs:
         """One pair of a batch: a function of (seed, step, number) and nothing else."""
         generator = item_generator(self.seed, step, number)
+        if self.config.footage.share > 0:
+            found = self._of_footage(item_generator(self.seed, step, number, "footage"))
+            if found is not None:
+                return found
         scene, texture = (self._cutter(generator) for _ in range(2))
         return _pair_of(scene, texture, generator, self.config)
+
+    def _of_footage(self, generator: torch.Generator) -> Pairs | None:
+        """A pair of real frames, if this item is to be one and its clip has such."""
+        config = self.config
+        if torch.rand((), generator=generator).item() >= config.footage.share or not self._moving:
+            return None
+        clip = self._moving[randint(generator, len(self._moving))]
+        draw = FootagePairs(self.store, config.crop, config.footage, config.camera, config.tone)
+        found = draw(clip, generator)
+        return None if found is None else Pairs(**vars(found))
 
     def _cutter(self, generator: torch.Generator) -> _Cutter:
         clip = self._clips[randint(generator, len(self._clips))]

@@ -35,6 +35,10 @@ class MatcherRecipe:
     """Frames are reduced to between this and their full size, where they are large enough: what
     the coarse levels see of a large picture."""
 
+    footage: float = 0.3
+    """Share of pairs of real frames of a clip, matched while both are sharp by a classical flow;
+    the rest are warped pictures."""
+
     squeeze: float = 1.8
     """Half of the scenes are shown narrower by up to this, as wide frames on the coarse levels."""
 
@@ -105,6 +109,7 @@ class MatcherRecipe:
         for name in ("learning_rate", "final_rate", "grad_norm"):
             self._require(name, getattr(self, name) > 0, "above 0")
         self._require("ema", 0 <= self.ema <= 1, "in [0, 1]")
+        self._require("footage", 0 <= self.footage <= 1, "in [0, 1]")
         self._require("squeeze", self.squeeze >= 1, "at least 1")
         self._require("smallest", 0 < self.smallest <= 1, "in (0, 1]")
         low, high = self.strength

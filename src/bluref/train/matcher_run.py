@@ -22,6 +22,7 @@ from bluref.frames.randomness import item_generator
 from bluref.frames.sharp import sharp_frames
 from bluref.frames.store import FrameStore
 from bluref.match.files import load_matcher
+from bluref.match.footage import FootageConfig
 from bluref.match.pairs import PairConfig, Pairs, PairSource
 from bluref.match.pdcnet.config import CONFIGS
 from bluref.match.pdcnet.network import PDCNet
@@ -123,6 +124,7 @@ def pair_config(
         crop=crop,
         scale=(recipe.smallest, 1.0),
         squeeze=recipe.squeeze,
+        footage=FootageConfig(share=recipe.footage),
         geometry=GeometryConfig(strength=(low, max(low, high * share)), max_shift=shift),
         objects=ObjectConfig(most=recipe.objects),
         camera=camera if recipe.blur else camera.without_blur(),

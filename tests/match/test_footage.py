@@ -1,0 +1,95 @@
+"""Pairs of real frames: their truth comes from a classical flow between sharp frames."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bluref.degrade.camera import only_motion
+from bluref.degrade.tone import ToneConfig
+from bluref.degrade.warp import warp
+from bluref.frames.clip import Frame
+from bluref.frames.store import FrameStore
+from bluref.match.footage import FootageConfig, FootagePairs, blurred_along
+from bluref.match.pairs import PairConfig, PairSource
+from bluref.media.picture import write_picture
+
+STILL = ToneConfig(exposure=0.0, gamma=0.0, balance=0.0, contrast=0.0)
+CONFIG = FootageConfig(share=1.0, reach=3, surround=16, along=0.0)
+
+
+@pytest.fixture(scope="module")
+def clip(texture, tmp_path_factory):
+    """A camera that moves three pixels to the right per frame."""
+    folder = tmp_path_factory.mktemp("clip")
+    wide = texture(0, 200, 240)
+    frames = []
+    for n in range(6):
+        path = Path(folder) / f"{n}.png"
+        write_picture(wide[..., 3 * n : 3 * n + 200], path)
+        frames.append(Frame("clip", n, path))
+    return frames, FrameStore(folder / "store")
+
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_the_flow_is_the_motion_between_the_two_frames(clip):
+    frames, store = clip
+    draw = FootagePairs(store, 128, CONFIG, only_motion(0.0), STILL)
+    for seed in range(6):
+        pair = draw(frames, seeded(seed))
+        steps = -pair.flow[:, 0][pair.valid[:, 0]] / 3
+        distance = round(steps.median().item())
+        assert abs(distance) in (1, 2, 3)
+        assert (steps - distance).abs().mean() < 0.05
+        assert pair.valid.float().mean() > 0.8
+
+
+def test_the_reference_warped_gives_the_clean_target(clip):
+    frames, store = clip
+    draw = FootagePairs(store, 128, CONFIG, only_motion(12.0), STILL)
+    pair = draw(frames, seeded(0))
+    error = (warp(pair.reference, pair.flow) - pair.clean).abs()[pair.valid.expand(1, 3, -1, -1)]
+    assert error.mean() < 0.01
+    assert (pair.target - pair.clean).abs().mean() > 0.01  # only the target is blurred
+
+
+def test_unrelated_frames_make_no_pair(texture, tmp_path):
+    frames = []
+    for n in range(2):
+        write_picture(texture(n + 5, 200, 200), tmp_path / f"{n}.png")
+        frames.append(Frame("stills", n, tmp_path / f"{n}.png"))
+    draw = FootagePairs(FrameStore(tmp_path / "store"), 128, CONFIG, only_motion(0.0), STILL)
+    assert draw(frames, seeded(0)) is None
+
+
+def test_a_source_falls_back_to_warped_pictures_and_keeps_to_itself(clip):
+    frames, store = clip
+    config = PairConfig(crop=128, margin=16, footage=CONFIG)
+    mixed = PairSource(frames, store, seed=1, batch=2, config=config)
+    again = mixed(5, first=1).flow
+    torch.testing.assert_close(mixed(5).flow[1:], again[:1])
+    alone = PairSource(frames[:1], store, seed=1, batch=1, config=config)(0)
+    assert alone.flow.shape == (1, 2, 128, 128)
+
+
+def test_blur_along_the_motion_is_centred_and_keeps_what_stands_still():
+    dot = torch.zeros(1, 3, 33, 33)
+    dot[..., 16, 16] = 1
+    still = torch.zeros(1, 2, 33, 33)
+    torch.testing.assert_close(blurred_along(dot, still, 1.0), dot, atol=1e-5, rtol=0)
+    moving = still.clone()
+    moving[:, 0] = 8
+    row = blurred_along(dot, moving, 1.0)[0, 0, 16]
+    assert (row > 0.01).sum() >= 8
+    torch.testing.assert_close(row, row.flip(0), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"share": 1.5}, {"reach": 0}, {"exposure": (1.0, 0.5)}, {"tolerance": 0.0}]
+)
+def test_bounds_are_checked(wrong):
+    with pytest.raises(ValueError, match=r"must lie|need"):
+        FootageConfig(**wrong)
