@@ -73,8 +73,9 @@ def measure(options, sample: Sample, store: FrameStore, matcher: Matcher, tally:
     for shown, seen in (("blurry", blurry), ("truth", truth))[: 1 + options.truth]:
         matched = {}  # three of the strategies match alike
         for strategy in (STRATEGIES[name] for name in options.strategy):
+            threshold = strategy.threshold_for(matcher)
             if strategy.match not in matched:
-                found = strategy.match(matcher, seen, references, strategy.threshold)
+                found = strategy.match(matcher, seen, references, threshold)
                 matched[strategy.match] = compact(found)
             matches = matched[strategy.match]
             target = target_in_box(
@@ -83,7 +84,7 @@ def measure(options, sample: Sample, store: FrameStore, matcher: Matcher, tally:
                 whole_frame(store.size(sample.blurry)),
                 store=store,
                 strategy=strategy,
-                threshold=strategy.threshold,
+                threshold=threshold,
             )
             tally.add((shown, strategy.name), target, blurry, truth)
 

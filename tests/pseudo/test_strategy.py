@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from bluref.errors import UserError
+from bluref.match.dis import DISMatcher
 from bluref.match.protocol import Match
 from bluref.pseudo.strategy import (
     STRATEGIES,
@@ -77,3 +78,11 @@ def test_strategies_are_found_by_name():
 
 def test_recipes_offer_the_strategies_there_are():
     assert set(CHOICES["strategy"]) == set(STRATEGIES)
+
+
+def test_a_probability_is_held_to_the_papers_threshold():
+    class Sure(DISMatcher):
+        radius, most = 1.0, 1.0
+
+    assert STRATEGIES["robust"].threshold_for(DISMatcher()) == 0.3
+    assert STRATEGIES["robust"].threshold_for(Sure()) == 0.7

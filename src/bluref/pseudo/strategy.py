@@ -9,11 +9,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bluref.errors import UserError
-from bluref.match.protocol import Match, Matcher, MatchesMany
+from bluref.match.protocol import Match, Matcher, MatchesMany, Probabilistic
 from bluref.pseudo import fuse
 from bluref.pseudo.target import PseudoSharp, Warped
 
 Image = Float[Tensor, "1 3 h w"]
+
+# The paper's threshold (Sec. 3.4), on the normalised confidence.
+PAPERS = 0.7
 
 
 @runtime_checkable
@@ -51,14 +54,18 @@ class Strategy:
         name: what the command line calls it.
         match: matcher, target, references, threshold -> one match per reference.
         fuse: warped references -> target.
-        threshold: the confidence from which a reference may speak, unless the recipe says
-            otherwise; 0.7 for the paper's strategies (Sec. 3.4), on the normalised confidence.
+        threshold: the confidence from which a reference may speak, where a matcher's confidence is
+            no probability.
     """
 
     name: str
     match: MatchReferences
     fuse: Fuse
     threshold: float
+
+    def threshold_for(self, matcher: Matcher[Any]) -> float:
+        """The confidence from which a reference may speak: the paper's, if it is a probability."""
+        return PAPERS if isinstance(matcher, Probabilistic) else self.threshold
 
 
 def match_independent(
@@ -88,9 +95,9 @@ def match_sequential(
 STRATEGIES = {
     s.name: s
     for s in (
-        Strategy("average", match_independent, fuse.average, 0.7),
-        Strategy("sequential", match_sequential, fuse.sequential, 0.7),
-        Strategy("progressive", match_independent, fuse.progressive, 0.7),
+        Strategy("average", match_independent, fuse.average, PAPERS),
+        Strategy("sequential", match_sequential, fuse.sequential, PAPERS),
+        Strategy("progressive", match_independent, fuse.progressive, PAPERS),
         Strategy("robust", match_independent, fuse.robust, 0.3),
     )
 }

@@ -31,7 +31,8 @@ class Recipe:
     """How references become one target: robust, average, sequential, progressive."""
 
     threshold: float | None = None
-    """Confidence in [0, 1] from which a reference may speak; the strategy's own if not given."""
+    """Confidence in [0, 1] from which a reference may speak; if not given 0.7 where confidence is a
+    probability (the paper's), else the strategy's own."""
 
     backbone: str = "small"
     """Deblurring network: small, light, nafnet-w32, nafnet-w64."""

@@ -133,12 +133,13 @@ def _source(run: Path, recipe: Recipe, found: TrainingData, store: FrameStore) -
                 "omit --supervised, or use a paired data set",
             )
         return Supervised(SupervisedBatches(with_truth, store, drawing))
-    strategy = strategy_named(recipe.strategy)
+    strategy, matcher = strategy_named(recipe.strategy), matcher_named(recipe.matcher)
+    chosen = recipe.threshold
     bank = Bank(
         run / "bank",
-        matcher=matcher_named(recipe.matcher),
+        matcher=matcher,
         strategy=strategy,
-        threshold=strategy.threshold if recipe.threshold is None else recipe.threshold,
+        threshold=strategy.threshold_for(matcher) if chosen is None else chosen,
         store=store,
     )
     own, synthetic = drawing.parted(recipe.anchor)
