@@ -57,6 +57,7 @@ def footage(tmp_path_factory) -> Path:
 def recipe() -> Recipe:
     """Warm start, three rounds, several checkpoints, in twelve steps."""
     return Recipe(
+        matcher="dis",
         steps=12,
         warm_start=3,
         refresh_every=4,

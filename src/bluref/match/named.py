@@ -14,7 +14,7 @@ from bluref.match.protocol import Matcher
 from bluref.match.zero import ZeroMatcher
 from bluref.weights.precision import prefers_bf16
 
-NAMES = ("dis", "dis-fast")
+NAMES = ("compact", "dis", "dis-fast")
 """Matchers to work with: the one that comes with the package, and classical flow."""
 
 COMPARED = ("farneback", "zero")

@@ -24,8 +24,9 @@ class Recipe:
     refs: int = 6
     """Number of references per blurry frame."""
 
-    matcher: str = "dis"
-    """Dense matcher: dis, dis-fast, compact, or the folder of a trained one."""
+    matcher: str = "compact"
+    """Dense matcher: compact, which comes with BluRef and sees through blur; dis or dis-fast,
+    classical flow, for references many frames away; or the folder of a trained one."""
 
     strategy: str = "robust"
     """How references become one target: robust, average, sequential, progressive."""

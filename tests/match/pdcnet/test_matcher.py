@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bluref.match.pdcnet import matcher as matcher_module
 from bluref.match.pdcnet.config import COMPACT
 from bluref.match.pdcnet.matcher import MOST_PIXELS, PDCMatcher, working_size
 from bluref.match.pdcnet.network import PDCNet
@@ -30,7 +31,7 @@ def test_many_references_at_a_time_match_as_one_by_one(matcher, monkeypatch):
     target, *references = (matcher.encode(x) for x in pictures(4))
     alone = [matcher.match(target, reference) for reference in references]
     for most in (MOST_PIXELS, 2 * 128 * 144):  # all three at once; two, then one
-        monkeypatch.setattr("bluref.match.pdcnet.matcher.MOST_PIXELS", most)
+        monkeypatch.setattr(matcher_module, "MOST_PIXELS", most)
         for one, other in zip(alone, matcher.match_many(target, references), strict=True):
             torch.testing.assert_close(one.flow, other.flow, rtol=1e-4, atol=1e-3)
             torch.testing.assert_close(one.confidence, other.confidence, rtol=1e-3, atol=1e-4)

@@ -23,6 +23,10 @@ class PDCNetConfig:
     """Start level 4 from the softmax of its scores, and let the decoder correct that; else the
     decoder reads the mapping off the scores by itself, as printed."""
 
+    relative_flow: bool
+    """Show the fine decoders the flow less its mean over the picture: a shift of the reference then
+    changes nothing but the flow. Else the flow as it is, as printed."""
+
     radius: int
     """Of the local search, in cells of the level."""
 
@@ -66,6 +70,7 @@ PAPER = PDCNetConfig(
     own_coarse_pyramid=True,
     coarse_side=256,
     soft_argmax=False,
+    relative_flow=False,
     radius=4,
     global_steps=3,
     local_steps={3: 3, 2: 3, 1: 3},
@@ -87,6 +92,7 @@ COMPACT = PDCNetConfig(
     own_coarse_pyramid=False,
     coarse_side=128,
     soft_argmax=True,
+    relative_flow=True,
     radius=4,
     global_steps=3,
     local_steps={3: 1, 2: 1, 1: 0},

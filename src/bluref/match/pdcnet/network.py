@@ -237,14 +237,17 @@ class PDCNet(nn.Module):
         steps = self.config.local_steps[number]
         scores = self.local_gocor(target, warped, steps=steps) if steps else plain
         scores = F.leaky_relu(scores, LEAK)
-        known = torch.cat((scores, before.flow, *extra, before.uncertainty), dim=1)
+        shown = before.flow
+        if self.config.relative_flow and BRANCH[number] == "fine":
+            shown = shown - shown.mean(dim=(2, 3), keepdim=True)
+        known = torch.cat((scores, shown, *extra, before.uncertainty), dim=1)
         features, residual = level.decoder(known)
         flow = before.flow + residual
         if level.refinement is not None:
-            refined, correction = level.refinement(torch.cat((features, flow), dim=1))
+            refined, correction = level.refinement(torch.cat((features, shown + residual), dim=1))
             flow = flow + correction
             features = features + refined
-        told = level.uncertainty(level.of_scores(plain), features, before.uncertainty, before.flow)
+        told = level.uncertainty(level.of_scores(plain), features, before.uncertainty, shown)
         return self._estimate(number, flow, told), features
 
     def _estimate(self, number: int, flow: Tensor, told: Tensor) -> Estimate:
