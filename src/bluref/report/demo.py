@@ -33,7 +33,6 @@ PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "motorcycle_left", "rocket")
 FOOTAGE = SimulateConfig(kind="stills", frames=20, size=(192, 256), speed=2.4, seed=1)
 RECIPE = Recipe(
     split="alternating",
-    matcher="dis",
     refs=4,
     steps=1200,
     warm_start=200,

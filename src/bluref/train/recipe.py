@@ -26,7 +26,7 @@ class Recipe:
 
     matcher: str = "compact"
     """Dense matcher: compact, which comes with BluRef and sees through blur; dis or dis-fast,
-    classical flow, for references many frames away; or the folder of a trained one."""
+    classical flow; or the folder of a trained one."""
 
     strategy: str = "robust"
     """How references become one target: robust, average, sequential, progressive."""
