@@ -34,8 +34,9 @@ class Options:
     data: tyro.conf.Positional[Path | None] = None
     """A paired data set: blurry frames are matched with sharp ones, warps judged by the truth."""
 
-    matcher: tuple[str, ...] = ("dis", "zero")
-    """Matchers, one or more: dis, dis-fast, or zero, which says that nothing moves."""
+    matcher: tuple[str, ...] = ("compact", "dis", "zero")
+    """Matchers, one or more: compact, dis, dis-fast, farneback, zero, which says that nothing
+    moves, or folders of trained ones; with +check or +homography after a name if wished."""
 
     delta: tuple[int, ...] = (1, 5, 10)
     """Distances in frames between the blurry frame and its sharp reference."""

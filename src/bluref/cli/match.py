@@ -25,7 +25,8 @@ class Options:
     """Where the drawing goes: target, reference, flow; warped, its trusted part, confidence."""
 
     matcher: str = "dis"
-    """Dense matcher: dis, or dis-fast."""
+    """Dense matcher: dis, dis-fast, compact, or the folder of a trained one; with +check or
+    +homography after it if wished."""
 
     json: bool = False
     """Print one JSON object: picture, coverage (confidence of 0.7 or more), median_motion."""

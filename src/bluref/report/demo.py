@@ -37,7 +37,6 @@ RECIPE = Recipe(
     steps=1200,
     warm_start=200,
     refresh_every=400,
-    anchor=0.0,
     batch=4,
     crop=96,
     ema=0.99,
