@@ -42,6 +42,13 @@ def test_equals_the_loop_of_shifts(size, radius, batch):
     torch.testing.assert_close(local_correlation(a, b, radius), loop_of_shifts(a, b, radius))
 
 
+def test_with_and_without_gradients_it_is_the_same():
+    a, b = two(2, 5, 21, 17)
+    learning = local_correlation(a.clone().requires_grad_(), b, 4)
+    assert learning.requires_grad
+    torch.testing.assert_close(learning.detach(), local_correlation(a, b, 4))
+
+
 def test_the_centre_channel_is_the_pixel_itself():
     a, b = two(1, 4, 9, 10)
     torch.testing.assert_close(local_correlation(a, b, 4)[:, 40], (a * b).mean(dim=1))

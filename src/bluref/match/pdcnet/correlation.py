@@ -116,7 +116,10 @@ def local_correlation(
         radius: of the search, in pixels.
     """
     tiling = tiling_of(target, radius)
-    found = products(tiling.queries(target), tiling.keys(reference), radius)
+    if torch.is_grad_enabled() and (target.requires_grad or reference.requires_grad):
+        found = products(tiling.queries(target), tiling.keys(reference), radius)
+    else:
+        found = _row_by_row(tiling, target, reference)
     return tiling.join(found) / target.shape[1]
 
 
@@ -126,6 +129,30 @@ def global_correlation(
     """Inner product of every target feature with every reference feature, row by row (o = H W)."""
     volume = reference.flatten(2).transpose(1, 2) @ target.flatten(2)
     return volume.view(*volume.shape[:2], *target.shape[-2:])
+
+
+def _row_by_row(
+    tiling: Tiling, target: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]
+) -> Float[Tensor, "tiles q o"]:
+    """The same products, one row of tiles after the other: what is in hand fits the cache.
+
+    Keeps nothing that a gradient would need.
+    """
+    radius, window, columns = tiling.radius, tiling.window, tiling.columns
+    queries = tiling.queries(target)
+    queries = queries.view(tiling.batch, tiling.rows, columns, TILE * TILE, -1)
+    around = tiling._pad(reference, radius).permute(0, 2, 3, 1).contiguous()
+    width, channels = around.shape[2:]
+    size, step = (columns, window, window * channels), (TILE * channels, width * channels, 1)
+    found = []
+    for strips, of_picture in zip(around, queries, strict=True):
+        for row, of_row in enumerate(of_picture):
+            strip = strips[TILE * row : TILE * row + window]
+            keys = strip.as_strided(size, step, strip.storage_offset())
+            keys = keys.reshape(columns, window * window, channels)
+            band = _band_view(of_row @ keys.transpose(1, 2), radius)
+            found.append(band.reshape(columns, TILE * TILE, -1))
+    return torch.cat(found)
 
 
 class _Windows(Function):
