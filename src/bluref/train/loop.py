@@ -20,66 +20,12 @@ from bluref.train.average import move_average
 from bluref.train.metrics import MetricsFile
 from bluref.train.observe import Observer
 from bluref.train.processes import Alone, Processes
+from bluref.train.schedule import Schedule
 
 BatchT = TypeVar("BatchT")
 Made = TypeVar("Made", covariant=True)
 Learnt = TypeVar("Learnt", contravariant=True)
 TellRefresh = Callable[[int, int, int], None]
-
-
-@runtime_checkable
-class Schedule(Protocol):
-    """What the loop asks of a recipe."""
-
-    @property
-    def steps(self) -> int:
-        """Optimizer steps."""
-        ...
-
-    @property
-    def learning_rate(self) -> float:
-        """Of the optimizer, at its highest."""
-        ...
-
-    @property
-    def final_rate(self) -> float:
-        """Learning rate at the last step."""
-        ...
-
-    @property
-    def ramp(self) -> int:
-        """First steps in which the rate rises."""
-        ...
-
-    @property
-    def grad_norm(self) -> float:
-        """Largest norm of the gradient."""
-        ...
-
-    @property
-    def ema(self) -> float:
-        """Decay of the averaged copy."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Of everything that is drawn at random."""
-        ...
-
-    @property
-    def save_every(self) -> int:
-        """Steps between two checkpoints."""
-        ...
-
-    @property
-    def log_every(self) -> int:
-        """Steps between two rows of metrics.csv."""
-        ...
-
-    @property
-    def snapshot_every(self) -> int:
-        """Steps between two snapshots."""
-        ...
 
 
 @runtime_checkable

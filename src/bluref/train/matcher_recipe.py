@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from bluref.errors import UserError
+from bluref.train import schedule
 
 
 @dataclass(frozen=True)
-class MatcherRecipe:
+class MatcherRecipe(schedule.Schedule):
     """Every choice of `bluref train-matcher`. Read from YAML, overridden on the command line."""
 
     network: str = "compact"
@@ -78,21 +78,6 @@ class MatcherRecipe:
     grad_norm: float = 1.0
     """Gradients are scaled down to this norm where they exceed it."""
 
-    ema: float = 0.999
-    """Decay of the averaged copy of the network that is saved."""
-
-    precision: str = "auto"
-    """bf16 where the hardware is fast at it (auto), or fp32."""
-
-    seed: int = 0
-    """Of everything that is drawn at random."""
-
-    save_every: int = 250
-    """Steps between two checkpoints."""
-
-    log_every: int = 50
-    """Steps between two rows of metrics.csv."""
-
     snapshot_every: int = 1000
     """Steps between two drawings of the curves."""
 
@@ -102,40 +87,26 @@ class MatcherRecipe:
         Raises:
             UserError: names the field and its bounds.
         """
-        for name, least in AT_LEAST.items():
-            self._require(name, getattr(self, name) >= least, f"at least {least}")
+        self.refuse_beyond(AT_LEAST, SHARES, schedule.ABOVE_ZERO, CHOICES)
         for name in ("crop", "first_crop"):
-            self._require(name, getattr(self, name) % 8 == 0, "a multiple of 8")
-        for name in ("learning_rate", "final_rate", "grad_norm"):
-            self._require(name, getattr(self, name) > 0, "above 0")
-        self._require("ema", 0 <= self.ema <= 1, "in [0, 1]")
-        self._require("footage", 0 <= self.footage <= 1, "in [0, 1]")
-        self._require("squeeze", self.squeeze >= 1, "at least 1")
-        self._require("smallest", 0 < self.smallest <= 1, "in (0, 1]")
+            self.require(name, getattr(self, name) % 8 == 0, "a multiple of 8")
+        self.require("smallest", 0 < self.smallest <= 1, "in (0, 1]")
         low, high = self.strength
-        self._require("strength", 0 < low <= high, "two numbers above 0, the lower first")
-        for name, choices in CHOICES.items():
-            self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
-
-    def _require(self, name: str, holds: bool, what: str) -> None:
-        if not holds:
-            raise UserError(f"{name} is {getattr(self, name)!r}", f"it must be {what}")
+        self.require("strength", 0 < low <= high, "two numbers above 0, the lower first")
 
 
 AT_LEAST = {
-    "steps": 1,
+    **schedule.AT_LEAST,
     "batch": 1,
     "crop": 128,
     "first_crop": 128,
     "first_steps": 0,
     "max_shift": 0,
     "disturbance": 0,
+    "squeeze": 1,
     "objects": 0,
     "blur_length": 0,
-    "ramp": 0,
     "weight_decay": 0,
-    "save_every": 1,
-    "log_every": 1,
-    "snapshot_every": 1,
 }
-CHOICES = {"network": ("compact", "pdcnet-plus"), "precision": ("auto", "fp32")}
+SHARES = (*schedule.SHARES, "footage")
+CHOICES = {**schedule.CHOICES, "network": ("compact", "pdcnet-plus")}

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from bluref.errors import UserError
+from bluref.train import schedule
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(schedule.Schedule):
     """Every choice that a training run makes. Read from YAML, overridden on the command line."""
 
     layout: str = "auto"
@@ -38,9 +38,6 @@ class Recipe:
     backbone: str = "small"
     """Deblurring network: small, light, nafnet-w32, nafnet-w64."""
 
-    steps: int = 5000
-    """Optimizer steps, warm start included."""
-
     warm_start: int = 500
     """First steps on sharp frames blurred by random kernels, no pairs involved; 0 for none."""
 
@@ -62,38 +59,8 @@ class Recipe:
     loss: str = "l1"
     """Reconstruction loss: l1 or psnr."""
 
-    learning_rate: float = 1e-3
-    """Of Adam, at its highest."""
-
-    final_rate: float = 1e-6
-    """Learning rate at the last step; a half cosine leads there."""
-
-    ramp: int = 100
-    """First steps in which the learning rate rises from zero."""
-
-    grad_norm: float = 0.1
-    """Gradients are scaled down to this norm where they exceed it."""
-
-    ema: float = 0.999
-    """Decay of the averaged copy of the network that refreshes targets and is saved."""
-
     min_coverage: float = 0.05
     """Share of a crop that references must cover, or the crop does not count."""
-
-    precision: str = "auto"
-    """bf16 where the hardware is fast at it (auto), or fp32."""
-
-    seed: int = 0
-    """Of everything that is drawn at random."""
-
-    save_every: int = 250
-    """Steps between two checkpoints."""
-
-    log_every: int = 50
-    """Steps between two rows of metrics.csv."""
-
-    snapshot_every: int = 500
-    """Steps between two contact sheets."""
 
     def __post_init__(self) -> None:
         """Refuse what no run could do.
@@ -101,44 +68,27 @@ class Recipe:
         Raises:
             UserError: names the field and its bounds.
         """
-        for name, least in AT_LEAST.items():
-            self._require(name, getattr(self, name) >= least, f"at least {least}")
-        for name in SHARES:
-            value = getattr(self, name)
-            self._require(name, value is None or 0 <= value <= 1, "in [0, 1]")
-        for name in ABOVE_ZERO:
-            self._require(name, getattr(self, name) > 0, "above 0")
-        self._require("seed", -(2**63) <= self.seed < 2**63, "a number of 64 bits")
-        for name, choices in CHOICES.items():
-            self._require(name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
-
-    def _require(self, name: str, holds: bool, what: str) -> None:
-        if not holds:
-            raise UserError(f"{name} is {getattr(self, name)!r}", f"it must be {what}")
+        self.refuse_beyond(AT_LEAST, SHARES, ABOVE_ZERO, CHOICES)
 
 
 AT_LEAST = {
+    **schedule.AT_LEAST,
     "delta": 1,
     "refs": 1,
-    "steps": 1,
     "warm_start": 0,
     "refresh_every": 1,
     "batch": 1,
     "crop": 32,
-    "ramp": 0,
-    "save_every": 1,
-    "log_every": 1,
-    "snapshot_every": 1,
 }
-SHARES = ("threshold", "anchor", "ema", "min_coverage")
-ABOVE_ZERO = ("learning_rate", "final_rate", "grad_norm")
+SHARES = (*schedule.SHARES, "threshold", "anchor", "min_coverage")
+ABOVE_ZERO = schedule.ABOVE_ZERO
 # Written out, since the rooms that know them import torch; a test holds them against those.
 CHOICES = {
+    **schedule.CHOICES,
     "layout": ("auto", "gopro", "rb2v", "phonecraft", "clips"),
     "split": ("auto", "alternating", "halves", "sharpness"),
     "choice": ("auto", "near", "random"),
     "backbone": ("small", "light", "nafnet-w32", "nafnet-w64"),
     "strategy": ("robust", "average", "sequential", "progressive"),
     "loss": ("l1", "psnr"),
-    "precision": ("auto", "fp32"),
 }
