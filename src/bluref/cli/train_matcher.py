@@ -1,15 +1,12 @@
 """`bluref train-matcher`: from sharp frames to a matcher that sees through blur."""
 
-import json
-import os
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 
-from bluref.cli.options import Output, starting_recipe
+from bluref.cli.options import Output
+from bluref.cli.training import RecipeFile, starting_from_recipe, tell
 from bluref.train.matcher_recipe import MatcherRecipe
 
 SUMMARY = "Train a dense matcher on sharp pictures alone, warped and degraded on the fly."
@@ -31,7 +28,7 @@ class Options:
     resume: bool = False
     """Go on with the run in the folder, bit for bit as if it had never stopped."""
 
-    recipe_file: Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")] = None
+    recipe_file: RecipeFile = None
     """YAML file of `field: value` lines, or the name of a recipe that comes with BluRef:
     matcher-compact, matcher-paper-1, matcher-paper-2; options on the command line win over it."""
 
@@ -42,16 +39,7 @@ class Options:
     """Every choice of the run."""
 
 
-def options_type(arguments: list[str]) -> type[Options]:
-    """Options that start from the recipe of --recipe, or from that of the run to be resumed."""
-    start = starting_recipe(arguments, MatcherRecipe)
-
-    @dataclass(frozen=True)
-    class Started(Options):
-        recipe: MatcherRecipe = field(default_factory=lambda: start)
-        """Every choice of the run."""
-
-    return Started
+options_type = starting_from_recipe(Options, MatcherRecipe)
 
 
 def run(options: Options) -> int:
@@ -68,19 +56,10 @@ def run(options: Options) -> int:
             observer=watch,
             device=options.device,
         )
-    if options.json:
-        told = {"run": str(result.run), "steps": result.steps, "seconds": round(result.seconds, 2)}
-        sys.stdout.write(json.dumps(told) + "\n")
-    elif os.environ.get("RANK", "0") != "0":
-        return 0  # the first of several processes speaks for all
-    elif result.finished:
-        sys.stderr.write(
-            f"done: {result.steps} steps in {result.seconds:.0f} s\n"
-            f"train a network with it: bluref train DATA -o RUN --matcher {result.run}\n"
-        )
-    if not result.finished:
-        sys.stderr.write(
-            f"stopped at step {result.steps}; go on with the same command and --resume\n"
-        )
-        return 1
-    return 0
+    sources = " ".join(map(str, options.sharp))
+    return tell(
+        result,
+        machine=options.json,
+        use=f"train a network with it: bluref train DATA -o RUN --matcher {result.run}",
+        go_on=f"bluref train-matcher {sources} -o {result.run} --resume",
+    )

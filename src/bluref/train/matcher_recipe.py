@@ -87,7 +87,7 @@ class MatcherRecipe(schedule.Schedule):
         Raises:
             UserError: names the field and its bounds.
         """
-        self.refuse_beyond(AT_LEAST, SHARES, schedule.ABOVE_ZERO, CHOICES)
+        self.refuse_beyond(BOUNDS)
         for name in ("crop", "first_crop"):
             self.require(name, getattr(self, name) % 8 == 0, "a multiple of 8")
         self.require("smallest", 0 < self.smallest <= 1, "in (0, 1]")
@@ -110,3 +110,4 @@ AT_LEAST = {
 }
 SHARES = (*schedule.SHARES, "footage")
 CHOICES = {**schedule.CHOICES, "network": ("compact", "pdcnet-plus")}
+BOUNDS = schedule.Bounds(AT_LEAST, SHARES, schedule.ABOVE_ZERO, CHOICES)

@@ -68,7 +68,7 @@ class Recipe(schedule.Schedule):
         Raises:
             UserError: names the field and its bounds.
         """
-        self.refuse_beyond(AT_LEAST, SHARES, ABOVE_ZERO, CHOICES)
+        self.refuse_beyond(BOUNDS)
 
 
 AT_LEAST = {
@@ -92,3 +92,4 @@ CHOICES = {
     "strategy": ("robust", "average", "sequential", "progressive"),
     "loss": ("l1", "psnr"),
 }
+BOUNDS = schedule.Bounds(AT_LEAST, SHARES, ABOVE_ZERO, CHOICES)

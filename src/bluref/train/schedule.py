@@ -1,6 +1,6 @@
 """What every recipe says to the loop, whatever is learnt. Imports no torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bluref.errors import UserError
@@ -9,6 +9,23 @@ AT_LEAST = {"steps": 1, "ramp": 0, "save_every": 1, "log_every": 1, "snapshot_ev
 SHARES = ("ema",)
 ABOVE_ZERO = ("learning_rate", "final_rate", "grad_norm")
 CHOICES = {"precision": ("auto", "fp32")}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the fields of a recipe may be.
+
+    Attributes:
+        at_least: smallest value by field.
+        shares: fields that lie in [0, 1], if they are given.
+        above_zero: fields that do not reach down to 0.
+        choices: the words a field may be.
+    """
+
+    at_least: Mapping[str, int]
+    shares: tuple[str, ...]
+    above_zero: tuple[str, ...]
+    choices: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +48,7 @@ class Schedule:
     """Gradients are scaled down to this norm where they exceed it."""
 
     ema: float = 0.999
-    """Decay of the averaged copy of the network that refreshes targets and is saved."""
+    """Decay of the averaged copy of the network, which is what is saved and refreshes targets."""
 
     precision: str = "auto"
     """bf16 where the hardware is fast at it (auto), or fp32."""
@@ -48,33 +65,21 @@ class Schedule:
     snapshot_every: int = 500
     """Steps between two drawings of where the run stands."""
 
-    def refuse_beyond(
-        self,
-        at_least: Mapping[str, int],
-        shares: Iterable[str],
-        above_zero: Iterable[str],
-        choices: Mapping[str, Iterable[str]],
-    ) -> None:
+    def refuse_beyond(self, bounds: Bounds) -> None:
         """Refuse what no run could do.
-
-        Args:
-            at_least: smallest value by field.
-            shares: fields that lie in [0, 1], if they are given.
-            above_zero: fields that do not reach down to 0.
-            choices: the words a field may be.
 
         Raises:
             UserError: names the field and its bounds.
         """
-        for name, least in at_least.items():
+        for name, least in bounds.at_least.items():
             self.require(name, getattr(self, name) >= least, f"at least {least}")
-        for name in shares:
+        for name in bounds.shares:
             value = getattr(self, name)
             self.require(name, value is None or 0 <= value <= 1, "in [0, 1]")
-        for name in above_zero:
+        for name in bounds.above_zero:
             self.require(name, getattr(self, name) > 0, "above 0")
         self.require("seed", -(2**63) <= self.seed < 2**63, "a number of 64 bits")
-        for name, words in choices.items():
+        for name, words in bounds.choices.items():
             self.require(name, getattr(self, name) in words, f"one of {', '.join(words)}")
 
     def require(self, name: str, holds: bool, what: str) -> None:

@@ -1,0 +1,81 @@
+"""What the verbs that train share: what their options start from, and what they tell at the end."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import field, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from bluref.train.recipe_file import Kind, read_recipe, read_run_recipe
+
+if TYPE_CHECKING:
+    from bluref.train.run import TrainResult
+
+RecipeFile = Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")]
+"""`--recipe FILE`: a YAML file, or the name of a recipe that comes with BluRef."""
+
+
+def starting_from_recipe(options: type[Any], kind: type[Kind]) -> Callable[[list[str]], type[Any]]:
+    """The `options_type` of a verb whose options hold a `recipe`.
+
+    What it returns for some arguments is `options`, the recipe's defaults being those of --recipe,
+    or of the run to be resumed.
+    """
+
+    def options_type(arguments: list[str]) -> type[Any]:
+        start = _starting_recipe(arguments, kind)
+        recipe = ("recipe", kind, field(default_factory=lambda: start))
+        return make_dataclass("Started", [recipe], bases=(options,), frozen=True)
+
+    return options_type
+
+
+def tell(result: "TrainResult", *, machine: bool, use: str, go_on: str) -> int:
+    """Say what a run did, and return the exit status.
+
+    Args:
+        result: what training returned.
+        machine: as one JSON object.
+        use: what the result is good for, in a line.
+        go_on: the command that goes on with a run that was stopped.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return 0  # the first of several processes speaks for all
+    if machine:
+        told = {"run": str(result.run), "steps": result.steps, "seconds": round(result.seconds, 2)}
+        sys.stdout.write(json.dumps(told) + "\n")
+    elif result.finished:
+        sys.stderr.write(f"done: {result.steps} steps in {result.seconds:.0f} s\n{use}\n")
+    if not result.finished:
+        sys.stderr.write(f"stopped at step {result.steps}; go on with: {go_on}\n")
+        return 1
+    return 0
+
+
+def _starting_recipe(arguments: list[str], kind: type[Kind]) -> Kind:
+    """What the options of a recipe start from: --recipe, or the run to be resumed, or defaults.
+
+    Raises:
+        UserError: that recipe or run cannot be read.
+    """
+    given = _value_of(arguments, "--recipe")
+    if given is not None:
+        return read_recipe(Path(given), kind)
+    run = _value_of(arguments, "-o") or _value_of(arguments, "--output")
+    if "--resume" in arguments and run is not None:
+        return read_run_recipe(Path(run), kind)
+    return kind()
+
+
+def _value_of(arguments: list[str], flag: str) -> str | None:
+    """The value that follows a flag, as `--flag value` or `--flag=value`."""
+    for place, argument in enumerate(arguments):
+        if argument == flag and place + 1 < len(arguments):
+            return arguments[place + 1]
+        if argument.startswith(flag + "="):
+            return argument.removeprefix(flag + "=")
+    return None
