@@ -29,7 +29,7 @@ from bluref.train.deblurring import Deblurring, DeblurringFiles
 from bluref.train.loop import Trainer
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
-from bluref.train.run import _source
+from bluref.train.run import _bank, _source
 from bluref.weights.precision import prefers_bf16
 
 
@@ -90,7 +90,7 @@ def measure(options, recipe: Recipe, folder: Path) -> None:
     found = replace(found, samples=found.samples[::spread][: options.matched])
     found = replace(found, sharp=found.sharp[:: max(len(found.sharp) // 12, 1)])
     store.prepare(found.frames)
-    source = _source(folder, recipe, found, store)
+    source = _source(recipe, found, store, _bank(folder, recipe, store))
     supervised = SupervisedBatches(found.samples, store, Drawing(0, recipe.batch, recipe.crop))
     clock = Clock()
     teacher = Deblurrer(build_backbone(recipe.backbone), training_size=recipe.crop)

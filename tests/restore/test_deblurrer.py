@@ -1,5 +1,3 @@
-import platform
-from pathlib import Path
 
 import pytest
 import torch
@@ -99,14 +97,6 @@ def test_auto_takes_bf16_where_tiles_are(network, monkeypatch):
     assert not prefers_bf16()
     monkeypatch.delattr(torch.cpu, "get_capabilities")
     assert not prefers_bf16()
-
-
-@pytest.mark.skipif(
-    platform.system() != "Linux" or not hasattr(torch.cpu, "get_capabilities"),
-    reason="compares /proc/cpuinfo with what this torch can tell",
-)
-def test_what_the_kernel_says_of_the_processor_is_what_decides():
-    assert prefers_bf16() == (" amx_bf16" in Path("/proc/cpuinfo").read_text("utf-8"))
 
 
 def test_a_saved_network_is_ready_to_use(network, tmp_path):

@@ -1,9 +1,11 @@
 """Training a matcher: on the same loop, resumable to the bit, by one process or by several."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -126,8 +128,31 @@ def test_other_settings_are_refused_on_resume(straight, sharp):
         train_matcher([sharp], straight, changed, resume=True)
 
 
+def test_it_starts_from_a_matcher_trained_before_which_may_be_gone_on_resume(
+    straight, sharp, tmp_path
+):
+    start = tmp_path / "start"
+    shutil.copytree(straight / "last", start)
+    recipe = replace(RECIPE, init=str(start), steps=2)
+    train_matcher([sharp], tmp_path / "run", recipe)
+    first = load_file(tmp_path / "run" / "last" / "training.safetensors")
+    before = load_file(start / "model.safetensors")
+    # Two steps away from where it began, which no fresh network is.
+    assert all((first[f"network.{k}"] - v).abs().max() < 1e-2 for k, v in before.items())
+    shutil.rmtree(start)
+    assert train_matcher([sharp], tmp_path / "run", recipe, resume=True).finished
+
+
+def test_a_device_that_is_not_there_is_told(sharp, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(UserError, match="cannot compute on 'cuda'"):
+        train_matcher([sharp], tmp_path / "run", RECIPE, device="cuda")
+
+
 @pytest.mark.parametrize(
-    ("field", "value"), [("crop", 100), ("crop", 132), ("strength", (0.5, 0.1)), ("network", "x")]
+    ("field", "value"),
+    [("seed", 2**63), ("crop", 100), ("crop", 132), ("strength", (0.5, 0.1)), ("network", "x")],
 )
 def test_what_no_run_could_do_is_refused(field, value):
     with pytest.raises(UserError, match=field):

@@ -53,7 +53,8 @@ def draw_curves(metrics: Path, picture: Path) -> None:
         if any(name.endswith("_truth") for name in lines):
             axes.set_title("against the truth, which training never sees", fontsize=9)
     if panels:
-        axes.set_xlabel("steps; a grey line where targets were renewed")
+        renewed = "; a grey line where targets were renewed" if _round_starts(rows) else ""
+        axes.set_xlabel(f"steps{renewed}")
     with whole_file(picture) as partial:
         figure.savefig(partial, dpi=110)
 

@@ -185,7 +185,8 @@ def _build(
 ) -> Trainer[Lesson]:
     torch.manual_seed(recipe.seed)
     network = PDCNet(CONFIGS[recipe.network])
-    if recipe.init is not None:
+    resumed = checkpoint.exists(run / "last")
+    if recipe.init is not None and not resumed:
         _begin_with(network, Path(recipe.init))
     model = Siamese(network)
     # The stubs of torch know no `to` with a memory format but for four-dimensional tensors.
@@ -196,7 +197,7 @@ def _build(
     state = checkpoint.State(model=model, average=averaged_copy(model), optimizer=adam)
     files = MatcherFiles()
     step = 0
-    if checkpoint.exists(run / "last"):
+    if resumed:
         step = checkpoint.load(run / "last", state, files=files)["step"]
     use_bf16 = recipe.precision == "auto" and prefers_bf16(processes.device)
     return Trainer(

@@ -12,6 +12,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from bluref.errors import UserError
+
 
 @runtime_checkable
 class Processes(Protocol):
@@ -94,5 +96,16 @@ class Together:
 
 
 def find_processes(device: str = "cpu") -> Processes:
-    """`Together` where a launcher has started several, else `Alone` on that device."""
-    return Together() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else Alone(device)
+    """`Together` where a launcher has started several, else `Alone` on that device.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return Together()
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        reason = str(error).splitlines()[0]
+        raise UserError(f"cannot compute on {device!r}: {reason}", "use --device cpu") from None
+    return Alone(device)

@@ -71,13 +71,14 @@ def train(
     """
     started = time.monotonic()
     observer = observer or Observer()
-    matcher_named(recipe.matcher)  # before frames are decoded for nothing
+    store = FrameStore(run / "frames")
+    # An unknown matcher is told here, before frames are decoded for nothing.
+    bank = None if recipe.supervised else _bank(run, recipe, store)
     with locked(run, resume=resume):
-        store = FrameStore(run / "frames")
         found = find_training_data(data, recipe, store, tell=observer.on_prepare)
         settle(run, _described(data, recipe, found), observer)
         store.prepare(found.frames, tell=observer.on_prepare)
-        trainer = _build(run, recipe, found, store, observer)
+        trainer = _build(run, recipe, found, store, observer, bank)
         observer.on_start(run, trainer.step, recipe.steps)
         finished = trainer.run()
         observer.on_end(run)
@@ -85,7 +86,12 @@ def train(
 
 
 def _build(
-    run: Path, recipe: Recipe, found: TrainingData, store: FrameStore, observer: Observer
+    run: Path,
+    recipe: Recipe,
+    found: TrainingData,
+    store: FrameStore,
+    observer: Observer,
+    bank: Bank | None,
 ) -> Trainer[Batch]:
     torch.manual_seed(recipe.seed)
     model = build_backbone(recipe.backbone)
@@ -97,7 +103,7 @@ def _build(
         average=averaged_copy(model),
         optimizer=torch.optim.Adam(model.parameters(), lr=recipe.learning_rate),
     )
-    source = _source(run, recipe, found, store)
+    source = _source(recipe, found, store, bank)
     files = DeblurringFiles(recipe.crop)
     step = 0
     if checkpoint.exists(run / "last"):
@@ -123,9 +129,24 @@ def _begin_by_doing_nothing(model: NAFNet) -> None:
         nn.init.zeros_(parameter)
 
 
-def _source(run: Path, recipe: Recipe, found: TrainingData, store: FrameStore) -> Source[Batch]:
+def _bank(run: Path, recipe: Recipe, store: FrameStore) -> Bank:
+    strategy, matcher = strategy_named(recipe.strategy), matcher_named(recipe.matcher)
+    chosen = recipe.threshold
+    return Bank(
+        run / "bank",
+        matcher=matcher,
+        strategy=strategy,
+        threshold=strategy.threshold_for(matcher) if chosen is None else chosen,
+        store=store,
+    )
+
+
+def _source(
+    recipe: Recipe, found: TrainingData, store: FrameStore, bank: Bank | None
+) -> Source[Batch]:
+    """True pairs where there is no bank of targets."""
     drawing = Drawing(recipe.seed, recipe.batch, recipe.crop)
-    if recipe.supervised:
+    if bank is None:
         with_truth = [sample for sample in found.samples if sample.truth is not None]
         if not with_truth:
             raise UserError(
@@ -133,15 +154,6 @@ def _source(run: Path, recipe: Recipe, found: TrainingData, store: FrameStore) -
                 "omit --supervised, or use a paired data set",
             )
         return Supervised(SupervisedBatches(with_truth, store, drawing))
-    strategy, matcher = strategy_named(recipe.strategy), matcher_named(recipe.matcher)
-    chosen = recipe.threshold
-    bank = Bank(
-        run / "bank",
-        matcher=matcher,
-        strategy=strategy,
-        threshold=strategy.threshold_for(matcher) if chosen is None else chosen,
-        store=store,
-    )
     own, synthetic = drawing.parted(recipe.anchor)
     if not own.batch:
         raise UserError(

@@ -63,7 +63,7 @@ class PDCMatcher:
         """The largest value that P_R can take."""
         return largest_probability(self.network.spread["fine"], self.radius)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Picture:
         """Features of pictures of one size; RGB in [0, 1]."""
         size = (image.shape[-2], image.shape[-1])
@@ -74,7 +74,7 @@ class PDCMatcher:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.use_bf16):
             return Picture(self.network.encode(image), size)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def match(self, target: Picture, reference: Picture) -> Match:
         """Match each target with the reference at the same place in the batch.
 
@@ -113,7 +113,7 @@ class PDCMatcher:
         likely = _upsampled(probability_within(estimate.to_float(), self.radius), size)
         visible = inside(flow, size)
         confidence = (likely / self.most).clamp(0, 1) * visible
-        return Match(flow.clone(), confidence.clone(), visible.clone())
+        return Match(flow, confidence, visible)
 
 
 def working_size(size: tuple[int, int], *, least: int) -> tuple[int, int]:
