@@ -102,6 +102,24 @@ def test_the_field_goes_on_beyond_its_border_and_stays_the_same_within():
     assert (more.diff(dim=-1).abs().max()) < 3  # no break at the border
 
 
+def test_as_many_fields_stand_still_as_told_and_the_others_are_what_they_were():
+    moving = GeometryConfig()
+    some = GeometryConfig(still=0.3)
+    still = [not random_flow(seeded(s), (32, 32), some, border=4).any() for s in range(200)]
+    assert 0.2 < sum(still) / 200 < 0.4
+    assert random_flow(seeded(0), (32, 32), some, border=4).shape == (1, 2, 40, 40)
+    # A share of nothing draws nothing: pairs that matchers are scored on stay what they were.
+    none = GeometryConfig(still=0.0, smooth=0.0)
+    assert torch.equal(random_flow(seeded(1), SIZE, none), random_flow(seeded(1), SIZE, moving))
+
+
+def test_smooth_fields_have_no_bumps():
+    bumpy = {"strength": (0.0, 0.0), "max_shift": 0.0}
+    flat = GeometryConfig(**bumpy, smooth=0.4)
+    without = [random_flow(seeded(s), (64, 64), flat).abs().max() < 1e-3 for s in range(100)]
+    assert 0.25 < sum(without) / 100 < 0.55
+
+
 def test_strength_is_drawn_log_uniformly_between_its_bounds():
     config = only(1, strength=(0.01, 1.0), corner=(0.5, 0.5))
     lengths = [random_flow(seeded(s), (64, 64), config).abs().max().item() for s in range(200)]
@@ -120,6 +138,8 @@ def test_strength_is_drawn_log_uniformly_between_its_bounds():
         {"scale": 1.0},
         {"max_shift": -1.0},
         {"bumps": (5, 4)},
+        {"still": 1.0},
+        {"smooth": -0.1},
         {"bump_width": (0.0, 0.1)},
     ],
 )

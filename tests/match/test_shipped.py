@@ -11,6 +11,7 @@ from bluref.degrade.kernels import motion_kernel
 from bluref.match.dis import DISMatcher
 from bluref.match.named import matcher_named
 from bluref.match.pdcnet.matcher import PDCMatcher
+from bluref.match.polish import PolishedMatcher
 
 FOLDER = resources.files("bluref.weights") / "compact"
 
@@ -18,7 +19,8 @@ FOLDER = resources.files("bluref.weights") / "compact"
 @pytest.fixture(scope="module")
 def compact():
     matcher = matcher_named("compact")
-    assert isinstance(matcher, PDCMatcher)
+    assert isinstance(matcher, PolishedMatcher)
+    assert isinstance(matcher.matcher, PDCMatcher)
     return matcher
 
 

@@ -60,6 +60,12 @@ class GeometryConfig:
     bump_width: tuple[float, float] = (0.1, 0.3)
     """Bounds of a bump's width (one standard deviation), in halves of the side."""
 
+    still: float = 0.0
+    """Share of fields without any motion, as a camera on a tripod sees them, in [0, 1)."""
+
+    smooth: float = 0.0
+    """Share of the other fields that have no bumps, in [0, 1)."""
+
     def __post_init__(self) -> None:
         if len(self.odds) != 3 or min(self.odds) < 0 or sum(self.odds) == 0:
             raise ValueError(f"odds must be three, none below 0, not all 0, got {self.odds}")
@@ -69,8 +75,8 @@ class GeometryConfig:
             low, high = getattr(self, name)
             if not 0 <= low <= high:
                 raise ValueError(f"need 0 <= low <= high for {name}, got {(low, high)}")
-        tops = {"scale": 1.0, "rotation": 90.0}
-        for name in ("scale", "rotation", "translation", "max_shift", "bump_height"):
+        tops = {"scale": 1.0, "rotation": 90.0, "still": 1.0, "smooth": 1.0}
+        for name in (*tops, "translation", "max_shift", "bump_height"):
             top = tops.get(name, math.inf)
             if not 0 <= getattr(self, name) < top:
                 raise ValueError(f"{name} must lie in [0, {top:g}), got {getattr(self, name)}")
@@ -95,6 +101,8 @@ def random_flow(
     if min(size) < 2 or border < 0:
         raise ValueError(f"need sides of at least 2, border >= 0, got {size} and {border}")
     height, width = size
+    if _happens(generator, config.still):
+        return torch.zeros(1, 2, height + 2 * border, width + 2 * border)
     half = torch.tensor(((width - 1) / 2, (height - 1) / 2))
     y, to_rows = _net(height, border)
     x, to_columns = _net(width, border)
@@ -103,7 +111,8 @@ def random_flow(
     moved = _random_map(generator, config)(nodes.reshape(-1, 2))
     motion = (moved.reshape(nodes.shape) - nodes) * half
     motion = motion + (2 * torch.rand(2, generator=generator) - 1) * config.max_shift
-    motion = motion + _bumps(generator, nodes, config)
+    if not _happens(generator, config.smooth):
+        motion = motion + _bumps(generator, nodes, config)
     return (to_rows @ motion.permute(2, 0, 1) @ to_columns.T)[None]
 
 
@@ -214,6 +223,11 @@ def _lattice(side: int) -> Float[Tensor, "n 2"]:
     line = torch.linspace(-1, 1, side)
     rows, columns = torch.meshgrid(line, line, indexing="ij")
     return torch.stack((columns, rows), dim=-1).reshape(-1, 2)
+
+
+def _happens(generator: torch.Generator, share: float) -> bool:
+    """Draws nothing where there is nothing to draw: fields of a seed stay what they were."""
+    return share > 0 and torch.rand((), generator=generator).item() < share
 
 
 def _between(generator: torch.Generator, bounds: tuple[float, float]) -> float:

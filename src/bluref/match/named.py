@@ -10,6 +10,8 @@ from bluref.match.dis import DISMatcher
 from bluref.match.farneback import FarnebackMatcher
 from bluref.match.files import load_matcher, shipped_matcher
 from bluref.match.homography import HomographyMatcher
+from bluref.match.pdcnet.matcher import PDCMatcher
+from bluref.match.polish import PolishedMatcher
 from bluref.match.protocol import Matcher
 from bluref.match.zero import ZeroMatcher
 from bluref.weights.precision import prefers_bf16
@@ -17,8 +19,9 @@ from bluref.weights.precision import prefers_bf16
 NAMES = ("compact", "dis", "dis-fast")
 """Matchers to work with: the one that comes with the package, and classical flow."""
 
-COMPARED = ("farneback", "zero")
-"""To compare with, not to train with: another classical flow, and that nothing moves."""
+COMPARED = ("compact-plain", "farneback", "zero")
+"""To compare with, not to train with: the network of compact by itself, another classical flow, and
+that nothing moves."""
 
 MODES: Mapping[str, Callable[[Matcher[Any]], Matcher[Any]]] = {
     "check": CheckedMatcher,
@@ -40,8 +43,9 @@ def matcher_named(name: str) -> Matcher[Any]:
     inner, plus, mode = name.rpartition("+")
     if plus and not Path(name).exists():  # a folder may have a plus in its name
         return _mode_named(mode, of=name)(matcher_named(inner))
-    if name == "compact":
-        return shipped_matcher("compact", use_bf16=prefers_bf16())
+    if name in ("compact", "compact-plain"):
+        shipped = shipped_matcher("compact", use_bf16=prefers_bf16())
+        return _polished(shipped) if name == "compact" else shipped
     if name == "zero":
         return ZeroMatcher()
     if name == "farneback":
@@ -53,7 +57,13 @@ def matcher_named(name: str) -> Matcher[Any]:
         raise UserError(
             f"unknown matcher {name!r}", f"use one of {known}, or the folder of a trained one"
         )
-    return load_matcher(Path(name), use_bf16=prefers_bf16())
+    return _polished(load_matcher(Path(name), use_bf16=prefers_bf16()))
+
+
+def _polished(matcher: PDCMatcher) -> Matcher[Any]:
+    """With its matches polished, where its configuration says so."""
+    odds = matcher.network.config.polish
+    return matcher if odds is None else PolishedMatcher(matcher, odds)
 
 
 def _mode_named(mode: str, *, of: str) -> Callable[[Matcher[Any]], Matcher[Any]]:

@@ -73,3 +73,8 @@ class Probabilistic(Protocol):
     def most(self) -> float:
         """The largest value that P_R can take, in (0, 1]."""
         ...
+
+
+@runtime_checkable
+class ProbabilisticMatcher(Matcher[Features], Probabilistic, Protocol[Features]):
+    """A matcher that is both."""

@@ -48,6 +48,10 @@ class MatcherRecipe(schedule.Schedule):
     max_shift: float = 64.0
     """Largest shift of a pair along each axis, in pixels; small shifts are drawn more often."""
 
+    still: float = 0.1
+    """Share of warped pictures in which nothing moves but the objects, as on a tripod: a matcher
+    that has never seen them is off by a tenth of a pixel where all else is easy."""
+
     disturbance: float = 32.0
     """Largest smooth error, in pixels, that is added to what the coarse levels find."""
 
@@ -108,6 +112,6 @@ AT_LEAST = {
     "blur_length": 0,
     "weight_decay": 0,
 }
-SHARES = (*schedule.SHARES, "footage")
+SHARES = (*schedule.SHARES, "footage", "still")
 CHOICES = {**schedule.CHOICES, "network": ("compact", "pdcnet-plus")}
 BOUNDS = schedule.Bounds(AT_LEAST, SHARES, schedule.ABOVE_ZERO, CHOICES)

@@ -125,7 +125,12 @@ def pair_config(
         scale=(recipe.smallest, 1.0),
         squeeze=recipe.squeeze,
         footage=FootageConfig(share=recipe.footage),
-        geometry=GeometryConfig(strength=(low, max(low, high * share)), max_shift=shift),
+        geometry=GeometryConfig(
+            strength=(low, max(low, high * share)),
+            max_shift=shift,
+            still=recipe.still,
+            smooth=0.5,
+        ),
         objects=ObjectConfig(most=recipe.objects),
         camera=camera if recipe.blur else camera.without_blur(),
     )

@@ -63,6 +63,10 @@ class PDCNetConfig:
     most: dict[str, float]
     """Largest standard deviation of the second in pixels, for `coarse` and `fine`."""
 
+    polish: tuple[float, float] | None = None
+    """Odds with which its matches are polished and reconsidered (`match.polish`); None: its answer
+    stands as it is, as printed."""
+
 
 PAPER = PDCNetConfig(
     name="pdcnet-plus",
@@ -108,6 +112,7 @@ COMPACT = PDCNetConfig(
     narrow=(0.0025, 1.0),
     least=0.125,
     most={"coarse": 256.0, "fine": 520.0},
+    polish=(0.6, 1.1),
 )
 """The same network, thinner, with a pyramid that is trained from scratch."""
 
