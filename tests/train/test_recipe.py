@@ -173,8 +173,8 @@ def test_every_field_is_explained_and_checked():
     checked = {*AT_LEAST, *SHARES, *ABOVE_ZERO, *CHOICES, "seed"}
     names = {field.name for field in fields(Recipe)}
     assert checked <= names
-    # True or false, which its type says; and what only the rooms of the matchers can judge.
-    assert names - checked == {"supervised", "matcher"}
+    # True or false, which its type says; and what only the rooms of the networks can judge.
+    assert names - checked == {"supervised", "matcher", "init"}
 
 
 def test_the_choices_are_those_of_the_library():
@@ -189,6 +189,17 @@ def test_the_choices_are_those_of_the_library():
 def test_the_recipes_of_the_package_are_read_by_name(name):
     recipe = read_recipe(Path(name), MatcherRecipe)
     assert recipe.network == ("compact" if name.endswith("compact") else "pdcnet-plus")
+
+
+@pytest.mark.parametrize("name", ["paper-gopro", "paper-rb2v", "paper-phonecraft"])
+def test_the_papers_recipes_say_what_is_printed(name):
+    recipe = read_recipe(Path(name), Recipe)
+    assert recipe.layout == name.removeprefix("paper-")
+    assert (recipe.refs, recipe.threshold, recipe.strategy) == (6, 0.7, "progressive")
+    assert (recipe.backbone, recipe.crop, recipe.steps) == ("nafnet-w64", 256, 400_000)
+    assert (recipe.learning_rate, recipe.final_rate) == (2e-4, 1e-6)
+    assert (recipe.warm_start, recipe.anchor) == (0, 0.0)  # learnt from nothing but the footage
+    assert recipe.choice == ("random" if name.endswith("phonecraft") else "auto")
 
 
 def test_an_unknown_name_lists_the_recipes_there_are():

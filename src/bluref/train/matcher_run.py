@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +232,7 @@ def _to_be_looked_at(recipe: MatcherRecipe, frames: Sequence[Frame], store: Fram
 def _begin_with(network: PDCNet, path: Path) -> None:
     """Take the weights of a network that was trained before."""
     earlier = load_matcher(path).network
-    if earlier.config != network.config:
+    if replace(earlier.config, polish=network.config.polish) != network.config:
         raise UserError(
             f"{path} holds a {earlier.config.name!r} of other sizes than {network.config.name!r}",
             "give --network as that one was trained, or leave --init out",

@@ -38,6 +38,10 @@ class Recipe(schedule.Schedule):
     backbone: str = "small"
     """Deblurring network: small, light, nafnet-w32, nafnet-w64."""
 
+    init: str | None = None
+    """Start from a network trained before: its run, folder or file, or a published checkpoint of
+    the same backbone (.pth)."""
+
     warm_start: int = 500
     """First steps on sharp frames blurred by random kernels, no pairs involved; 0 for none."""
 

@@ -18,12 +18,14 @@ from bluref.pseudo.bank import Bank
 from bluref.pseudo.strategy import strategy_named
 from bluref.restore.backbones import build_backbone
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.files import load_network
 from bluref.restore.nafnet import NAFNet
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
 from bluref.train.batches import Batch, Drawing, PseudoBatches, SupervisedBatches, SyntheticBatches
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles
+from bluref.train.imported import plain_weights, recognise
 from bluref.train.loop import Source, Trainer
 from bluref.train.metrics import MetricsFile
 from bluref.train.observe import Observer, Snapshot
@@ -31,7 +33,10 @@ from bluref.train.recipe import Recipe
 from bluref.train.run_folder import locked, settle
 from bluref.train.source import Curriculum, Supervised
 from bluref.weights.precision import prefers_bf16
+from bluref.weights.published import read_published
 
+# How files end in which others keep their weights.
+PUBLISHED = (".pth", ".pt", ".tar")
 # Crops that a contact sheet follows through training, and the side of each in pixels.
 FOLLOWED = 4
 FOLLOWED_SIDE = 192
@@ -95,7 +100,11 @@ def _build(
 ) -> Trainer[Batch]:
     torch.manual_seed(recipe.seed)
     model = build_backbone(recipe.backbone)
-    _begin_by_doing_nothing(model)
+    resumed = checkpoint.exists(run / "last")
+    if recipe.init is None:
+        _begin_by_doing_nothing(model)
+    elif not resumed:
+        _begin_with(model, Path(recipe.init), recipe.backbone)
     # The stubs of torch know no `to` with nothing but a memory format.
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = checkpoint.State(
@@ -106,7 +115,7 @@ def _build(
     source = _source(recipe, found, store, bank)
     files = DeblurringFiles(recipe.crop)
     step = 0
-    if checkpoint.exists(run / "last"):
+    if resumed:
         step = checkpoint.load(run / "last", state, files=files)["step"]
     use_bf16 = recipe.precision == "auto" and prefers_bf16()
     return Trainer(
@@ -127,6 +136,26 @@ def _begin_by_doing_nothing(model: NAFNet) -> None:
     """Zero the last convolution: output = input at first, and no step is spent on learning that."""
     for parameter in model.ending.parameters():
         nn.init.zeros_(parameter)
+
+
+def _begin_with(model: nn.Module, path: Path, backbone: str) -> None:
+    """Take the weights of a network that was trained before, here or elsewhere.
+
+    Raises:
+        UserError: nothing there, damaged, or not the weights of that backbone.
+    """
+    earlier: nn.Module
+    if path.suffix in PUBLISHED:
+        earlier = recognise(plain_weights(read_published(path), path), path).network
+    else:
+        earlier = load_network(path).model
+    try:
+        model.load_state_dict(earlier.state_dict())
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} does not hold the weights of a {backbone}",
+            "give --backbone as that one was trained, or leave --init out",
+        ) from error
 
 
 def _bank(run: Path, recipe: Recipe, store: FrameStore) -> Bank:

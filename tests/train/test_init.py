@@ -1,0 +1,74 @@
+"""Runs that start from a network trained elsewhere."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bluref.errors import UserError
+from bluref.restore.backbones import build_backbone
+from bluref.restore.files import load_network, save_network
+from bluref.train.run import train
+
+
+@pytest.fixture
+def pretrained():
+    torch.manual_seed(3)
+    return build_backbone("small")
+
+
+def frozen(recipe, **changes):
+    """A recipe whose steps move nothing that float32 could tell."""
+    return replace(recipe, steps=2, warm_start=2, learning_rate=1e-30, final_rate=1e-31, **changes)
+
+
+def weights(path):
+    return load_network(path).model.state_dict()
+
+
+def assert_same(found, expected):
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-6, rtol=1e-6)
+
+
+def test_a_run_starts_from_a_network_of_ours(footage, recipe, pretrained, tmp_path):
+    save_network(pretrained, tmp_path / "before", training_size=32, meta={})
+    train(footage, tmp_path / "run", frozen(recipe, init=str(tmp_path / "before")))
+    assert_same(weights(tmp_path / "run"), pretrained.state_dict())
+    assert weights(tmp_path / "run")["ending.weight"].abs().max() > 0  # not begun by doing nothing
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_run_starts_from_a_published_checkpoint(footage, recipe, pretrained, tmp_path, wrapped):
+    state = pretrained.state_dict()
+    torch.save({"params": state} if wrapped else state, tmp_path / "published.pth")
+    train(footage, tmp_path / "run", frozen(recipe, init=str(tmp_path / "published.pth")))
+    assert_same(weights(tmp_path / "run"), state)
+
+
+def test_what_it_started_from_may_be_gone_when_it_is_resumed(footage, recipe, pretrained, tmp_path):
+    save_network(pretrained, tmp_path / "before", training_size=32, meta={})
+    begun = frozen(recipe, init=str(tmp_path / "before"))
+    train(footage, tmp_path / "run", begun)
+    (tmp_path / "before" / "model.safetensors").unlink()
+    assert train(footage, tmp_path / "run", begun, resume=True).finished
+
+
+def test_weights_of_another_backbone_are_refused(footage, recipe, tmp_path):
+    other = build_backbone("light")
+    save_network(other, tmp_path / "before", training_size=32, meta={})
+    with pytest.raises(UserError, match="before does not hold the weights of a small") as caught:
+        train(footage, tmp_path / "run", frozen(recipe, init=str(tmp_path / "before")))
+    assert "--backbone" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["nothing", "nothing.pth"])
+def test_a_start_that_is_missing_is_named(footage, recipe, tmp_path, name):
+    with pytest.raises(UserError, match=name):
+        train(footage, tmp_path / "run", frozen(recipe, init=str(tmp_path / name)))
+
+
+def test_a_published_matcher_is_no_deblurring_network(footage, recipe, tmp_path):
+    torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "vgg.pth")
+    with pytest.raises(UserError, match=r"vgg\.pth"):
+        train(footage, tmp_path / "run", frozen(recipe, init=str(tmp_path / "vgg.pth")))
