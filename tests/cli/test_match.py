@@ -63,5 +63,5 @@ def test_what_cannot_be_done_is_the_users_to_fix(pictures, tmp_path, capsys, wro
 def test_tiny_pictures_are_the_users_to_fix(tmp_path, capsys):
     write_picture(torch.zeros(1, 3, 8, 8), tmp_path / "a.png")
     a = str(tmp_path / "a.png")
-    assert main(["match", a, a, "-o", str(tmp_path / "match.png")]) == 2
+    assert main(["match", a, a, "-o", str(tmp_path / "match.png"), "--matcher", "dis"]) == 2
     assert "too small to match" in capsys.readouterr().err

@@ -152,7 +152,14 @@ def test_a_device_that_is_not_there_is_told(sharp, tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("seed", 2**63), ("crop", 100), ("crop", 132), ("strength", (0.5, 0.1)), ("network", "x")],
+    [
+        ("seed", 2**63),
+        ("crop", 100),
+        ("crop", 132),
+        ("still", 1.0),
+        ("strength", (0.5, 0.1)),
+        ("network", "x"),
+    ],
 )
 def test_what_no_run_could_do_is_refused(field, value):
     with pytest.raises(UserError, match=field):

@@ -24,8 +24,8 @@ class Options:
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Where the drawing goes: target, reference, flow; warped, its trusted part, confidence."""
 
-    matcher: str = "dis"
-    """Dense matcher: dis, dis-fast, compact, or the folder of a trained one; with +check or
+    matcher: str = "compact"
+    """Dense matcher: compact, dis, dis-fast, or the folder of a trained one; with +check or
     +homography after it if wished."""
 
     json: bool = False

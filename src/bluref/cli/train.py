@@ -26,6 +26,10 @@ class Options:
     """YAML file of `field: value` lines, or the name of a recipe that comes with BluRef; options on
     the command line win over it."""
 
+    device: str = "cpu"
+    """Where to compute, as torch names it: cpu, cuda. Several processes share a training under
+    `accelerate launch -m bluref train ...`."""
+
     json: bool = False
     """Print one JSON object: run, steps, seconds."""
 
@@ -48,6 +52,7 @@ def run(options: Options) -> int:
             options.recipe,
             resume=options.resume,
             observer=watch,
+            device=options.device,
         )
     return tell(
         result,

@@ -32,7 +32,7 @@ def sharp_frames(
         raise ValueError(f"most must be at least 1, got {most}")
     frames = [frame for source in sources for frame in _frames_of(source, part)]
     if not frames:
-        named = ", ".join(map(str, sources))
+        named = ", ".join(map(str, sources)) or "nothing"
         raise UserError(f"no sharp frame in {named}", "give folders of sharp pictures or clips")
     if most is None or most >= len(frames):
         return frames

@@ -134,17 +134,26 @@ class PolishedMatcher(Generic[Features]):
             looks.append(torch.from_numpy(likeness(seen, shown, field))[None])
         flow = torch.stack(flows).to(device)
         visible = inside(flow, (flow.shape[-2], flow.shape[-1]))
-        sure = self._reconsidered(found.confidence, torch.stack(looks).to(device))
+        claimed = found.confidence * self.matcher.most
+        sure = reconsidered(claimed, torch.stack(looks).to(device), self.odds)
         return Match(flow, sure * visible, visible)
 
-    def _reconsidered(
-        self, confidence: Float[Tensor, "b 1 h w"], alike: Float[Tensor, "b 1 h w"]
-    ) -> Float[Tensor, "b 1 h w"]:
-        """The confidence of the class's description; 0 stays 0."""
-        a, b = self.odds
-        log_odds = torch.logit(confidence * self.matcher.most).clamp(-FARTHEST, FARTHEST)
-        q = torch.sigmoid(a + b * log_odds)
-        return q * (alike + CERTAIN * q * (1 - alike)) * (confidence > 0)
+
+def reconsidered(
+    probability: Float[Tensor, "*pixels"],
+    alike: Float[Tensor, "*pixels"],
+    odds: tuple[float | Tensor, float | Tensor],
+) -> Float[Tensor, "*pixels"]:
+    """How likely a polished flow is right, as `PolishedMatcher` has it; 0 stays 0.
+
+    Args:
+        probability: P_R before the flow was polished.
+        alike: likeness of what it leads to now.
+        odds: a and b.
+    """
+    log_odds = torch.logit(probability).clamp(-FARTHEST, FARTHEST)
+    q = torch.sigmoid(odds[0] + odds[1] * log_odds)
+    return q * (alike + CERTAIN * q * (1 - alike)) * (probability > 0)
 
 
 def polished_flow(target: Grey, reference: Grey, flow: Field) -> Field:

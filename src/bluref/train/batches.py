@@ -78,6 +78,16 @@ class Drawing:
         items = range(self.first, self.first + self.batch)
         return [item_generator(self.seed, step, item) for item in items]
 
+    def shared(self, rank: int, count: int, *, before: int = 0) -> "Drawing":
+        """The items of one process of several that draw as many each.
+
+        Args:
+            rank: number of the process, from 0.
+            count: how many there are.
+            before: items of each process that are numbered before these.
+        """
+        return replace(self, first=count * before + rank * self.batch)
+
     def parted(self, share: float) -> tuple["Drawing", "Drawing"]:
         """The first items of each step, and the last ones: `share` of them, rounded."""
         last = round(self.batch * share)

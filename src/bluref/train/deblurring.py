@@ -1,7 +1,7 @@
 """The task of the deblurring networks: bring the output near the target where it is trusted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from bluref.restore.files import load_network, save_network
 from bluref.train.batches import Batch
 from bluref.train.losses import masked_loss
 from bluref.train.metrics import describe
+from bluref.train.processes import Alone, Processes
 
 
 @dataclass(frozen=True)
@@ -22,22 +23,30 @@ class Deblurring:
         kind: of loss: `l1` or `psnr`.
         min_coverage: share of a crop that references must cover, or it does not count.
         use_bf16: autocast to bfloat16.
+        processes: who else learns from a part of each batch, and where to compute.
     """
 
     kind: str
     min_coverage: float
     use_bf16: bool
+    processes: Processes = field(default_factory=Alone)
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Masked loss, and the network's output."""
-        blurry = batch.blurry.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.use_bf16):
+        device = self.processes.device
+        blurry = batch.blurry.to(device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.use_bf16):
             output = model(blurry)
         output = output.float()
         loss = masked_loss(
-            output, batch.target, batch.weight, kind=self.kind, min_coverage=self.min_coverage
+            output,
+            batch.target.to(device),
+            batch.weight.to(device),
+            kind=self.kind,
+            min_coverage=self.min_coverage,
+            mean=self.processes.mean,
         )
-        return loss, output.detach()
+        return loss, output.detach().cpu()
 
     def describe(self, batch: Batch, seen: Tensor) -> dict[str, float]:
         """Coverage, trust, agreement, drift, and the truth where there is one."""

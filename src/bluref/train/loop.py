@@ -62,8 +62,8 @@ class Task(Protocol[Learnt]):
         ...
 
 
-class _Interrupted(Exception):  # noqa: N818 - nothing went wrong
-    """A refresh was left half way, since a person asked for it."""
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """A refresh was left half way, since a person asked for it, or in another process."""
 
 
 @dataclass
@@ -117,7 +117,7 @@ class Trainer(Generic[BatchT]):
             while self.step < self.recipe.steps and not self.processes.any(self._stop.is_set()):
                 try:
                     self._renew()
-                except _Interrupted:
+                except Interrupted:
                     break
                 batch = self.source(self.step) if ahead is None else ahead.result()
                 # A batch is a function of its step: it is made while the one before is learnt from.
@@ -174,7 +174,7 @@ class Trainer(Generic[BatchT]):
         def tell(round_: int, done: int, total: int) -> None:
             self.observer.on_refresh(round_, done, total)
             if self._stop.is_set():
-                raise _Interrupted  # what is matched stays, a resumed run matches the rest
+                raise Interrupted  # what is matched stays, a resumed run matches the rest
 
         self.source.renew(round_, self.state.average, tell)
         self._round = round_

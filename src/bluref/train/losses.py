@@ -1,6 +1,7 @@
 """Masked reconstruction losses: normalised per valid pixel, gated by coverage (paper Sec. 3.4)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,7 @@ def masked_loss(
     *,
     kind: str,
     min_coverage: float,
+    mean: Callable[[Tensor], Tensor] = lambda count: count,
 ) -> Float[Tensor, ""]:
     """Mean over images of sum(weight * error) / sum(weight).
 
@@ -31,6 +33,8 @@ def masked_loss(
         kind: `l1` (mean absolute error) or `psnr` (log of the mean squared error, in dB).
         min_coverage: share of pixels with weight above zero below which an image does not count;
             an image without any never does.
+        mean: over processes that share a batch, of how many images of each count: the mean of
+            their losses is then that of all their images, however many of whose count.
 
     Returns:
         a scalar; 0 with a zero gradient if no image is covered.
@@ -48,4 +52,5 @@ def masked_loss(
     per_image = (error * weight).sum(dim=(1, 2, 3)) / valid
     if kind == "psnr":
         per_image = 10 / math.log(10) * torch.log(per_image + FLOOR)
-    return (per_image * counts).sum() / counts.sum().clamp(min=1)
+    counted = mean(counts.sum())
+    return (per_image * counts).sum() / counted.where(counted > 0, torch.ones_like(counted))

@@ -95,6 +95,7 @@ class MatcherRecipe(schedule.Schedule):
         for name in ("crop", "first_crop"):
             self.require(name, getattr(self, name) % 8 == 0, "a multiple of 8")
         self.require("smallest", 0 < self.smallest <= 1, "in (0, 1]")
+        self.require("still", self.still < 1, "below 1")
         low, high = self.strength
         self.require("strength", 0 < low <= high, "two numbers above 0, the lower first")
 

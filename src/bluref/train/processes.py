@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bluref.errors import UserError
 
@@ -42,6 +42,10 @@ class Processes(Protocol):
         """Whether it holds in one of them at least."""
         ...
 
+    def mean(self, value: Tensor) -> Tensor:
+        """Of a number of each of them, on this process' device; carries no gradient."""
+        ...
+
     def first_goes_first(self) -> contextlib.AbstractContextManager[None]:
         """The first process runs what is inside, then the others."""
         ...
@@ -61,6 +65,10 @@ class Alone:
     def any(self, flag: bool) -> bool:
         """The flag itself."""
         return flag
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The value itself."""
+        return value.detach()
 
     def first_goes_first(self) -> contextlib.AbstractContextManager[None]:
         """There is nobody to wait for."""
@@ -87,6 +95,11 @@ class Together:
         """Whether some process says so; all of them must ask."""
         votes = torch.tensor(int(flag), device=self.device)
         return bool(self._accelerator.reduce(votes, reduction="sum") > 0)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean over all processes; all of them must ask."""
+        total: Tensor = self._accelerator.reduce(value.detach().clone(), reduction="sum")
+        return total / self.count
 
     @contextlib.contextmanager
     def first_goes_first(self) -> Iterator[None]:

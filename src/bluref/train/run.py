@@ -1,5 +1,6 @@
 """A training run: its folder, and everything from a data folder to a trained network."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,10 +17,9 @@ from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
 from bluref.pseudo.bank import Bank
 from bluref.pseudo.strategy import strategy_named
-from bluref.restore.backbones import build_backbone
+from bluref.restore.backbones import Backbone, build_backbone
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network
-from bluref.restore.nafnet import NAFNet
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
 from bluref.train.batches import Batch, Drawing, PseudoBatches, SupervisedBatches, SyntheticBatches
@@ -29,6 +29,7 @@ from bluref.train.imported import plain_weights, recognise
 from bluref.train.loop import Source, Trainer
 from bluref.train.metrics import MetricsFile
 from bluref.train.observe import Observer, Snapshot
+from bluref.train.processes import Processes, find_processes
 from bluref.train.recipe import Recipe
 from bluref.train.run_folder import locked, settle
 from bluref.train.source import Curriculum, Supervised
@@ -60,7 +61,13 @@ class TrainResult:
 
 
 def train(
-    data: Path, run: Path, recipe: Recipe, *, resume: bool = False, observer: Observer | None = None
+    data: Path,
+    run: Path,
+    recipe: Recipe,
+    *,
+    resume: bool = False,
+    observer: Observer | None = None,
+    device: str = "cpu",
 ) -> TrainResult:
     """Train a deblurring network on footage, with no pairs (or on pairs, if `recipe.supervised`).
 
@@ -70,34 +77,46 @@ def train(
         recipe: every choice; on resume it must be the run's own.
         resume: go on from the run's last checkpoint, bit for bit as if never interrupted.
         observer: watches.
+        device: where to compute, as torch names it, unless several processes were launched.
 
     Raises:
         UserError: anything wrong with the data, the folder, the recipe or the disk.
     """
     started = time.monotonic()
-    observer = observer or Observer()
+    processes = find_processes(device)
+    observer = (observer if processes.rank == 0 else None) or Observer()
     store = FrameStore(run / "frames")
     # An unknown matcher is told here, before frames are decoded for nothing.
     bank = None if recipe.supervised else _bank(run, recipe, store)
-    with locked(run, resume=resume):
-        found = find_training_data(data, recipe, store, tell=observer.on_prepare)
-        settle(run, _described(data, recipe, found), observer)
-        store.prepare(found.frames, tell=observer.on_prepare)
-        trainer = _build(run, recipe, found, store, observer, bank)
+    with contextlib.ExitStack() as stack:
+        with processes.first_goes_first():
+            if processes.rank == 0:
+                stack.enter_context(locked(run, resume=resume))
+            found = find_training_data(data, recipe, store, tell=observer.on_prepare)
+            settle(run, _described(data, recipe, found), observer)
+            store.prepare(found.frames, tell=observer.on_prepare)
+            checkpoint.repair(run / "last")
+        # Several processes greet each other while a trainer is built.
+        trainer = _build(run, _Given(recipe, found, store, bank, processes), observer)
         observer.on_start(run, trainer.step, recipe.steps)
         finished = trainer.run()
         observer.on_end(run)
     return TrainResult(run, trainer.step, finished, time.monotonic() - started)
 
 
-def _build(
-    run: Path,
-    recipe: Recipe,
-    found: TrainingData,
-    store: FrameStore,
-    observer: Observer,
-    bank: Bank | None,
-) -> Trainer[Batch]:
+@dataclass(frozen=True)
+class _Given:
+    """What a run works with; no bank where there are true pairs."""
+
+    recipe: Recipe
+    found: TrainingData
+    store: FrameStore
+    bank: Bank | None
+    processes: Processes
+
+
+def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
+    recipe, processes = given.recipe, given.processes
     torch.manual_seed(recipe.seed)
     model = build_backbone(recipe.backbone)
     resumed = checkpoint.exists(run / "last")
@@ -105,34 +124,35 @@ def _build(
         _begin_by_doing_nothing(model)
     elif not resumed:
         _begin_with(model, Path(recipe.init), recipe.backbone)
-    # The stubs of torch know no `to` with nothing but a memory format.
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # The stubs of torch know no `to` with a memory format but for four-dimensional tensors.
+    model.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = checkpoint.State(
         model=model,
         average=averaged_copy(model),
         optimizer=torch.optim.Adam(model.parameters(), lr=recipe.learning_rate),
     )
-    source = _source(recipe, found, store, bank)
+    source = _source(given)
     files = DeblurringFiles(recipe.crop)
     step = 0
     if resumed:
         step = checkpoint.load(run / "last", state, files=files)["step"]
-    use_bf16 = recipe.precision == "auto" and prefers_bf16()
+    use_bf16 = recipe.precision == "auto" and prefers_bf16(processes.device)
     return Trainer(
         recipe=recipe,
         state=state,
         source=source,
-        task=Deblurring(recipe.loss, recipe.min_coverage, use_bf16),
+        task=Deblurring(recipe.loss, recipe.min_coverage, use_bf16, processes),
         files=files,
         folder=run,
-        metrics=MetricsFile(run / "metrics.csv", upto=step),
+        metrics=MetricsFile(run / "metrics.csv", upto=step, write=processes.rank == 0),
         observer=observer,
-        snapshot=_snapshots(recipe, found, store, source, observer),
+        snapshot=_snapshots(given, source, observer),
+        processes=processes,
         step=step,
     )
 
 
-def _begin_by_doing_nothing(model: NAFNet) -> None:
+def _begin_by_doing_nothing(model: Backbone) -> None:
     """Zero the last convolution: output = input at first, and no step is spent on learning that."""
     for parameter in model.ending.parameters():
         nn.init.zeros_(parameter)
@@ -170,10 +190,10 @@ def _bank(run: Path, recipe: Recipe, store: FrameStore) -> Bank:
     )
 
 
-def _source(
-    recipe: Recipe, found: TrainingData, store: FrameStore, bank: Bank | None
-) -> Source[Batch]:
+def _source(given: _Given) -> Source[Batch]:
     """True pairs where there is no bank of targets."""
+    recipe, found, store, bank = given.recipe, given.found, given.store, given.bank
+    rank, count = given.processes.rank, given.processes.count
     drawing = Drawing(recipe.seed, recipe.batch, recipe.crop)
     if bank is None:
         with_truth = [sample for sample in found.samples if sample.truth is not None]
@@ -182,13 +202,15 @@ def _source(
                 "no blurry frame has a true sharp version to learn from",
                 "omit --supervised, or use a paired data set",
             )
-        return Supervised(SupervisedBatches(with_truth, store, drawing))
+        return Supervised(SupervisedBatches(with_truth, store, drawing.shared(rank, count)))
     own, synthetic = drawing.parted(recipe.anchor)
     if not own.batch:
         raise UserError(
             f"anchor {recipe.anchor} leaves no item of a batch of {recipe.batch} to the footage",
             "lower --anchor, or raise --batch",
         )
+    synthetic = synthetic.shared(rank, count, before=own.batch)
+    own, drawing = own.shared(rank, count), drawing.shared(rank, count)
     return Curriculum(
         warm=SyntheticBatches(found.sharp, store, drawing),
         pseudo=PseudoBatches(found.samples, store, own, bank, round=0),
@@ -196,17 +218,15 @@ def _source(
         warm_start=min(recipe.warm_start, recipe.steps),
         refresh_every=recipe.refresh_every,
         training_size=recipe.crop,
+        processes=given.processes,
     )
 
 
 def _snapshots(
-    recipe: Recipe,
-    found: TrainingData,
-    store: FrameStore,
-    source: Source[Batch],
-    observer: Observer,
+    given: _Given, source: Source[Batch], observer: Observer
 ) -> Callable[[int, nn.Module], None]:
     """A function that shows the observer the same few crops each time."""
+    found, store = given.found, given.store
     spread = max(len(found.samples) // FOLLOWED, 1)
     followed = list(found.samples)[spread // 2 :: spread][:FOLLOWED]
     smallest = min(min(store.size(sample.blurry)) for sample in followed)
@@ -223,7 +243,7 @@ def _snapshots(
             made = [source.bank.target(source.pseudo.round, s, middle(s)) for s in followed]
             target = torch.cat([m.image for m in made])
             trust = torch.cat([m.weight for m in made])
-        deblur = Deblurrer(average, training_size=recipe.crop)
+        deblur = Deblurrer(averaged_copy(average).cpu(), training_size=given.recipe.crop)
         observer.on_snapshot(Snapshot(step, blurry, target, trust, deblur(blurry)))
 
     return take

@@ -1,7 +1,7 @@
 """Where batches come from at each step: the curriculum of warm start and rounds of targets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jaxtyping import Float
@@ -13,7 +13,8 @@ from bluref.pseudo.bank import Bank, BlurryItself, Teacher
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network, save_network
 from bluref.train.batches import Batch, PseudoBatches, SupervisedBatches, SyntheticBatches
-from bluref.train.loop import TellRefresh
+from bluref.train.loop import Interrupted, TellRefresh
+from bluref.train.processes import Alone, Processes
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Curriculum:
         warm_start: number of warm steps.
         refresh_every: steps per round.
         training_size: side of the crops in pixels, for local pooling in the refresh.
+        processes: who shares the refresh.
     """
 
     warm: SyntheticBatches
@@ -61,6 +63,7 @@ class Curriculum:
     warm_start: int
     refresh_every: int
     training_size: int
+    processes: Processes = field(default_factory=Alone)
 
     @property
     def bank(self) -> Bank:
@@ -83,14 +86,27 @@ class Curriculum:
         return (step - self.warm_start) // self.refresh_every
 
     def renew(self, round_: int, average: nn.Module, tell: TellRefresh) -> None:
-        """Match anew on the averaged network's output; what is on disk already is kept."""
-        self.bank.refresh(
-            round_,
-            self.samples,
-            self._teacher(round_, average),
-            tell=lambda done, total: tell(round_, done, total),
-        )
-        self.bank.forget(before=round_)
+        """Match anew on the averaged network's output; what is on disk already is kept.
+
+        Several processes share the frames; the round stands when all of them are done.
+        """
+        rank, count = self.processes.rank, self.processes.count
+        with self.processes.first_goes_first():
+            teacher = self._teacher(round_, average)
+        try:
+            self.bank.refresh(
+                round_,
+                self.samples[rank::count],
+                teacher,
+                tell=lambda done, total: tell(round_, done, total),
+            )
+        except Exception:
+            self.processes.any(True)  # or the others would wait for ever
+            raise
+        if self.processes.any(False):
+            raise Interrupted
+        if rank == 0:
+            self.bank.forget(before=round_)
         self.pseudo = replace(self.pseudo, round=round_)
 
     def __call__(self, step: int) -> Batch:

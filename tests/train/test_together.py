@@ -1,0 +1,102 @@
+"""Several processes that train one deblurring network."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bluref.restore.backbones import build_backbone
+from bluref.train.batches import Drawing
+from bluref.train.losses import masked_loss
+
+SETTINGS = {
+    "--matcher": "dis",
+    "--steps": 6,
+    "--warm-start": 2,
+    "--refresh-every": 2,
+    "--ramp": 1,
+    "--crop": 32,
+    "--refs": 2,
+    "--anchor": 0.5,
+    "--precision": "fp32",
+    "--snapshot-every": 100,
+}
+
+
+def train(footage, run, changes, *, several=False):
+    launch = ["torch.distributed.run", "--nproc_per_node", "2", "-m"] if several else []
+    settings = [str(word) for option in (SETTINGS | changes).items() for word in option]
+    verb = ["bluref", "train", str(footage), "-o", str(run), *settings]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", *launch, *verb],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def entries(run):
+    """Of the last round: what it holds by name."""
+    return {path.name: path.read_bytes() for path in (run / "bank").glob("round-*/*.safetensors")}
+
+
+@pytest.mark.slow
+def test_two_processes_do_what_one_does_with_twice_the_batch(footage, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    train(footage, one, {"--batch": 4})
+    train(footage, two, {"--batch": 2}, several=True)
+    a, b = (load_file(run / "last" / "training.safetensors") for run in (one, two))
+    torch.manual_seed(0)
+    start = build_backbone("small").state_dict()
+    start = {name: torch.zeros_like(v) if "ending" in name else v for name, v in start.items()}
+    moved = sum((value - start[name]).square().sum().item() for name, value in a.items())
+    apart = sum((value - b[name]).square().sum().item() for name, value in a.items())
+    # Adam magnifies the rounding of gradients that are nearly nothing.
+    assert moved > 0
+    assert apart < 1e-4 * moved
+
+
+@pytest.mark.slow
+def test_two_processes_fill_the_same_bank(footage, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    round_0 = {"--warm-start": 0, "--steps": 1}  # matched on the blurry frames themselves
+    train(footage, one, {**round_0, "--batch": 4})
+    train(footage, two, {**round_0, "--batch": 2}, several=True)
+    assert len(entries(one)) == 8
+    assert entries(one) == entries(two)
+
+
+def test_processes_draw_what_one_would_draw_for_all_of_them():
+    whole = [g.initial_seed() for g in Drawing(3, 8, 32).generators(5)]
+    parts = [Drawing(3, 4, 32).shared(rank, 2).generators(5) for rank in range(2)]
+    assert [g.initial_seed() for part in parts for g in part] == whole
+    own, synthetic = Drawing(3, 8, 32).parted(0.25)
+    own2, synthetic2 = Drawing(3, 4, 32).parted(0.25)
+    for whole_part, part, before in ((own, own2, 0), (synthetic, synthetic2, own2.batch)):
+        shared = [part.shared(rank, 2, before=before) for rank in range(2)]
+        drawn = [g.initial_seed() for one in shared for g in one.generators(5)]
+        assert drawn == [g.initial_seed() for g in whole_part.generators(5)]
+
+
+def test_an_image_counts_as_much_in_whichever_process_it_is():
+    torch.manual_seed(0)
+    output, target = torch.rand(4, 3, 8, 8, requires_grad=True), torch.rand(4, 3, 8, 8)
+    weight = torch.rand(4, 1, 8, 8)
+    weight[2] = 0  # of the second process' two images only one counts
+    settings = {"kind": "l1", "min_coverage": 0.05}
+    together = masked_loss(output, target, weight, **settings)
+    (whole,) = torch.autograd.grad(together, output)
+    halves = [
+        masked_loss(
+            output[part], target[part], weight[part], **settings, mean=lambda _: torch.tensor(1.5)
+        )
+        for part in (slice(0, 2), slice(2, 4))
+    ]
+    (shared,) = torch.autograd.grad(sum(halves) / 2, output)
+    torch.testing.assert_close(shared, whole)
