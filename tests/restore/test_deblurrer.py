@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from bluref.restore.deblurrer import Deblurrer, pad_to_multiple
+from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import save_network
 from bluref.restore.nafnet import NAFNet, NAFNetConfig
 from bluref.restore.pooling import ContextMean
@@ -38,13 +38,6 @@ def test_any_size_comes_back_in_its_size_clamped(size):
     assert [side % 8 for side in spy.seen.shape[-2:]] == [0, 0]
     assert spy.seen.is_contiguous(memory_format=torch.channels_last)
     assert output.is_contiguous()
-
-
-def test_edges_are_reflected_and_short_sides_repeated():
-    row = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert pad_to_multiple(row.view(1, 1, 1, 5), 8)[0, 0, 0].tolist() == [1, 2, 3, 4, 5, 4, 3, 2]
-    assert pad_to_multiple(row[:2].view(1, 1, 2, 1), 4)[0, 0, :, 0].tolist() == [1, 2, 2, 2]
-    assert pad_to_multiple(row[:3].view(1, 1, 3, 1), 5)[0, 0, :, 0].tolist() == [1, 2, 3, 2, 1]
 
 
 def test_a_blurry_image_is_left_untouched(network):

@@ -8,6 +8,7 @@ import torch
 from bluref.errors import UserError
 from bluref.restore.files import load_network, save_network
 from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.restormer import Restormer, RestormerConfig
 from bluref.weights import folder as folder_of_weights
 
 CONFIG = NAFNetConfig(width=4, encoder=(1, 2), middle=1, decoder=(1, 0))
@@ -52,6 +53,35 @@ def test_what_was_saved_is_loaded_bit_for_bit(network, folder):
     assert saved.model.config == CONFIG
     assert (saved.training_size, saved.meta) == (64, {"step": 7})
     assert all(p.requires_grad for p in saved.model.parameters())
+
+
+def test_a_restormer_is_saved_and_loaded_as_well(tmp_path):
+    config = RestormerConfig(width=4, blocks=(1, 1, 1, 1), refinement=1, heads=(1, 1, 2, 2))
+    network = Restormer(config)
+    save_network(network, tmp_path, training_size=64, meta={})
+    saved = load_network(tmp_path)
+    assert json.loads((tmp_path / "model.json").read_text())["architecture"] == "restormer"
+    assert isinstance(saved.model, Restormer)
+    assert same(saved.model, network)
+    assert saved.model.config == config
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"width": 10**12}, "width must be even in"),
+        ({"width": "48"}, "wrong restormer configuration"),
+        ({"heads": [1, 2, 4]}, "must be given for 4 levels"),
+        ({"heads": [1, 2, 4, 0]}, "heads must divide 384 channels, got 0"),
+        ({"heads": [1.5, 2, 4, 8]}, "wrong restormer configuration"),
+        ({"expansion": float("nan")}, "expansion must lie in"),
+        ({"encoder": [1, 1]}, "wrong restormer configuration"),
+    ],
+)
+def test_a_wrong_restormer_is_told(folder, config, message):
+    describe(folder, architecture="restormer", config=config)
+    with pytest.raises(UserError, match=message):
+        load_network(folder)
 
 
 def test_a_network_in_channels_last_is_saved_as_well(network, tmp_path):

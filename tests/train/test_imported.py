@@ -6,6 +6,7 @@ from bluref.match.pdcnet.convert import pdcnet_from_state_dict
 from bluref.match.pdcnet.network import PDCNet
 from bluref.restore.files import load_network
 from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.restormer import Restormer, RestormerConfig
 from bluref.train.imported import import_checkpoint, plain_weights, recognise
 
 SMALL = NAFNetConfig(width=4, encoder=(1, 1), middle=1, decoder=(1, 1))
@@ -53,6 +54,16 @@ def test_weights_come_out_of_every_wrapping(tmp_path, wrap):
     assert saved.meta == {"imported": "NAFNet", "from": "net.pth"}
 
 
+def test_a_restormer_is_recognised_and_saved_with_the_last_crop_of_its_training(tmp_path):
+    network = Restormer(RestormerConfig(width=4, blocks=(1, 1, 2, 1), heads=(1, 1, 2, 4)))
+    torch.save({"params": network.state_dict()}, tmp_path / "motion_deblurring.pth")
+    imported = import_checkpoint(tmp_path / "motion_deblurring.pth", tmp_path / "net")
+    assert imported.kind == "Restormer"
+    saved = load_network(tmp_path / "net")
+    assert same(saved.model, network)
+    assert saved.training_size == 384
+
+
 def test_weights_of_half_precision_become_whole(tmp_path):
     network = NAFNet(SMALL).half()
     torch.save(network.state_dict(), tmp_path / "net.pth")
@@ -70,7 +81,7 @@ def test_weights_of_half_precision_become_whole(tmp_path):
 def test_unknown_kinds_are_refused_with_what_is_known(tmp_path, weights):
     with pytest.raises(UserError, match=r"a\.pth is of no kind") as caught:
         recognise(weights, tmp_path / "a.pth")
-    assert all(word in caught.value.fix for word in ("NAFNet", "PDC-Net+", "VGG-16"))
+    assert all(word in caught.value.fix for word in ("NAFNet", "Restormer", "PDC-Net+", "VGG-16"))
 
 
 @pytest.mark.parametrize(

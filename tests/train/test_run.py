@@ -13,6 +13,8 @@ from bluref.errors import UserError
 from bluref.frames.clip import Frame
 from bluref.frames.store import FrameStore
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.files import load_network
+from bluref.restore.restormer import Restormer
 from bluref.train import checkpoint
 from bluref.train.evaluate import evaluate
 from bluref.train.metrics import read_metrics
@@ -34,6 +36,17 @@ def test_a_run_leaves_everything_one_needs(footage, recipe, tmp_path):
     assert {row["phase"] for row in rows} == {"warm", "pseudo"}
     assert all(0 <= float(row["coverage"]) <= 1 for row in rows)
     assert Deblurrer.from_pretrained(run)(torch.rand(1, 3, 40, 50)).shape == (1, 3, 40, 50)
+
+
+def test_a_restormer_learns_from_synthetic_and_then_from_pseudo_sharp_targets(
+    footage, recipe, tmp_path
+):
+    run, image = tmp_path / "run", torch.rand(1, 3, 40, 50)
+    train(footage, run, replace(recipe, backbone="restormer-small", steps=2, warm_start=1))
+    rows = read_metrics(run / "metrics.csv")
+    assert {row["phase"] for row in rows} == {"pseudo"}
+    assert isinstance(load_network(run).model, Restormer)
+    assert not torch.equal(Deblurrer.from_pretrained(run)(image), image)
 
 
 def test_the_network_sees_the_blurry_frame_itself(footage, recipe, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bluref.cli.options import Input, Output
 
-SUMMARY = "Convert a published NAFNet, PDC-Net, PDC-Net+ or VGG-16 to BluRef's format."
+SUMMARY = "Convert a published NAFNet, Restormer, PDC-Net(+) or VGG-16 to BluRef's format."
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Options:
 
 USES = {
     "NAFNet": "bluref deblur PICTURES --model {folder}",
+    "Restormer": "bluref deblur PICTURES --model {folder}",
     "PDC-Net": "bluref match TARGET REFERENCE -o PICTURE --matcher {folder}",
     "PDC-Net+": "bluref match TARGET REFERENCE -o PICTURE --matcher {folder}",
     "VGG-16": "bluref train-matcher SHARP -o RUN --network pdcnet-plus --init {folder}",

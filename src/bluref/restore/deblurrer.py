@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from bluref.restore.files import load_network
+from bluref.restore.padding import pad_to_multiple
 from bluref.restore.pooling import local_pooling as set_local_pooling
 from bluref.weights.precision import prefers_bf16
 
@@ -26,7 +26,7 @@ class Deblurrer:
         model: the network; it is taken over: moved to the device, set to evaluation. Its weights
             are never written, so an average that goes on changing may be given.
         training_size: side of the training crops, px; None switches local pooling off.
-        local_pooling: take channel means around each pixel, as wide as training was (see
+        local_pooling: take means or attention around each pixel, as wide as training was (see
             `bluref.restore.pooling`). Sharper; on rare photographs it makes coloured mosaics.
         precision: of the arithmetic inside.
         device: where to run, as torch names it.
@@ -95,17 +95,6 @@ class Deblurrer:
         finally:
             set_local_pooling(self.model, None)
         return sharp[..., :h, :w].float().clamp(0, 1).contiguous().to(image.device)
-
-
-def pad_to_multiple(x: Float[Tensor, "b c h w"], multiple: int) -> Float[Tensor, "b c H W"]:
-    """Extend the right and bottom until both sides divide by `multiple`.
-
-    The image is reflected at its edge; a side too short for that repeats its last pixel.
-    """
-    h, w = x.shape[-2:]
-    right, bottom = -w % multiple, -h % multiple
-    x = F.pad(x, (0, right, 0, 0), mode="reflect" if right < w else "replicate")
-    return F.pad(x, (0, 0, 0, bottom), mode="reflect" if bottom < h else "replicate")
 
 
 def _multiple(model: nn.Module) -> int:

@@ -8,10 +8,15 @@ from typing import Any
 from torch import nn
 
 from bluref.errors import UserError
+from bluref.restore.backbones import Backbone
 from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.restormer import Restormer, RestormerConfig
 from bluref.weights.folder import AGAIN, DESCRIPTION, Description, read_network, write_network
 
-ARCHITECTURES = {"nafnet": (NAFNet, NAFNetConfig)}
+ARCHITECTURES: dict[str, tuple[type[Any], type[Any]]] = {
+    "nafnet": (NAFNet, NAFNetConfig),
+    "restormer": (Restormer, RestormerConfig),
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class SavedNetwork:
     meta: what the writer wanted to remember.
     """
 
-    model: NAFNet
+    model: Backbone
     training_size: int | None
     meta: dict[str, object]
 
@@ -44,7 +49,7 @@ def save_network(
         UserError: `folder` cannot be written.
     """
     names = [name for name, (kind, _) in ARCHITECTURES.items() if type(model) is kind]
-    if not names or not isinstance(model, NAFNet):
+    if not names or not isinstance(model, Backbone):
         raise ValueError(f"model must be one of {list(ARCHITECTURES)}, got {type(model).__name__}")
     description = {
         "architecture": names[0],
@@ -73,7 +78,7 @@ def load_network(path: Path) -> SavedNetwork:
     return SavedNetwork(model, size, meta)
 
 
-def _build(told: Description, path: Path) -> NAFNet:
+def _build(told: Description, path: Path) -> Backbone:
     """The network described."""
     name, config = told.get("architecture"), told.get("config")
     if not isinstance(name, str) or name not in ARCHITECTURES:
@@ -83,6 +88,7 @@ def _build(told: Description, path: Path) -> NAFNet:
     fields: dict[str, Any] = dict(config) if isinstance(config, dict) else {}
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
     try:
-        return network(config_of(**fields))
+        built: Backbone = network(config_of(**fields))
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} has a wrong {name} configuration: {error}", AGAIN) from error
+    return built

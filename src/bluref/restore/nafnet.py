@@ -52,21 +52,23 @@ class NAFNetConfig:
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each pixel, biased variance, eps 1e-6.
+    """Layer normalisation over the channels of each pixel, biased variance.
 
     Args:
         channels: length of the normalised axis.
+        eps: added to the variance; above 0.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
         super().__init__()
+        self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Normalise; in channels_last both permutations are views and nothing is copied."""
         pixels = x.permute(0, 2, 3, 1)  # b h w c
-        normal = F.layer_norm(pixels, (x.shape[1],), self.weight, self.bias, eps=1e-6)
+        normal = F.layer_norm(pixels, (x.shape[1],), self.weight, self.bias, self.eps)
         return normal.permute(0, 3, 1, 2)
 
 

@@ -1,9 +1,10 @@
-"""Local pooling: the channel means of a network taken around each pixel instead of over the image.
+"""Local pooling: what a network sums over the image, taken around each pixel instead.
 
 A network trained on crops learns means over a crop; run on a whole photograph it meets means of
 another kind. Chu, Chen, Chen, Lu: Improving Image Restoration by Revisiting Global Information
 Aggregation (TLC), ECCV 2022, replaces each global mean by a sliding one as wide as 1.5 training
-crops. The sliding mean here is exact: one window per pixel, none skipped.
+crops, and attention over the image by attention in windows of that size (`restore.attention`).
+The sliding mean here is exact: one window per pixel, none skipped.
 """
 
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor, nn
 _STRETCH = 128  # results per matrix product: fewer waste its rows, more waste its zeros
 
 
-class ContextMean(nn.Module):
-    """The mean of each channel over the whole map, or around each pixel once a window is set.
+class Windowed(nn.Module):
+    """Something that sums over the whole map, or over windows once `local_pooling` set their size.
 
     Args:
         stride: pixels of the image per pixel of the feature map, at this place in the network.
@@ -27,15 +28,23 @@ class ContextMean(nn.Module):
         self.window: int | None = None
         """Side of the square window in pixels of the feature map; None for the whole map."""
 
+    def window_on(self, x: Float[Tensor, "b c h w"]) -> int | None:
+        """The window, or None where it would hold all of this map."""
+        too_large = self.window is None or self.window >= max(x.shape[-2:])
+        return None if too_large else self.window
+
+
+class ContextMean(Windowed):
+    """The mean of each channel over the whole map, or around each pixel once a window is set."""
+
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c H W"]:
         """Means, `b c 1 1` where the window covers the map and `b c h w` otherwise."""
-        if self.window is None or self.window >= max(x.shape[-2:]):
-            return x.mean(dim=(-2, -1), keepdim=True)
-        return sliding_mean(x, self.window)
+        window = self.window_on(x)
+        return x.mean(dim=(-2, -1), keepdim=True) if window is None else sliding_mean(x, window)
 
 
 def local_pooling(model: nn.Module, training_size: int | None) -> None:
-    """Set or clear local pooling on every `ContextMean` of a network; costs nothing to switch.
+    """Set or clear local pooling on every `Windowed` module of a network; costs nothing to switch.
 
     The window is floor(1.5 * training_size / stride) pixels of the feature map, as published.
 
@@ -50,7 +59,7 @@ def local_pooling(model: nn.Module, training_size: int | None) -> None:
         raise ValueError(f"training_size must be at least 1 px, got {training_size}")
     wide = None if training_size is None else 3 * training_size // 2
     for module in model.modules():
-        if isinstance(module, ContextMean):
+        if isinstance(module, Windowed):
             module.window = None if wide is None else max(1, wide // module.stride)
 
 

@@ -14,17 +14,17 @@ from bluref.match.pdcnet.config import PAPER
 from bluref.match.pdcnet.convert import pdcnet_from_state_dict
 from bluref.match.pdcnet.network import PDCNet
 from bluref.match.pdcnet.vgg import load_imagenet, pyramid_weights
-from bluref.restore.convert import nafnet_from_state_dict
+from bluref.restore.backbones import Backbone
+from bluref.restore.convert import nafnet_from_state_dict, restormer_from_state_dict
 from bluref.restore.files import save_network
-from bluref.restore.nafnet import NAFNet
 from bluref.weights.published import read_published
 
 WRAPPINGS = ("params", "state_dict", "model")
 """Names under which trainers keep the state dict, among other things."""
 
-# All published NAFNets for deblurring have seen crops of this side, px, and are run with local
-# pooling made for it.
-NAFNET_CROP = 256
+# Side of the crops that the published networks for deblurring have seen, px; of Restormer's, which
+# grew (Sec. 4 of its paper), the last. Local pooling is made for it.
+CROPS = {"NAFNet": 256, "Restormer": 384}
 # Of the heads that have no published weights.
 SEED = 0
 
@@ -38,12 +38,12 @@ class Imported:
     """What a checkpoint was.
 
     Attributes:
-        kind: NAFNet, PDC-Net, PDC-Net+ or VGG-16.
+        kind: NAFNet, Restormer, PDC-Net, PDC-Net+ or VGG-16.
         network: with its weights, float32.
     """
 
     kind: str
-    network: NAFNet | PDCNet
+    network: Backbone | PDCNet
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,11 @@ def import_checkpoint(checkpoint: Path, folder: Path, *, vgg: Path | None = None
         weights = _with_pyramid(weights, plain_weights(read_published(vgg), vgg), checkpoint)
     imported = recognise(weights, checkpoint)
     meta = {"imported": imported.kind, "from": checkpoint.name}
-    if isinstance(imported.network, NAFNet):
-        save_network(imported.network, folder, training_size=NAFNET_CROP, meta=meta)
-    else:
+    if isinstance(imported.network, PDCNet):
         save_matcher(imported.network, folder, meta=meta)
+    else:
+        crop = CROPS[imported.kind]
+        save_network(imported.network, folder, training_size=crop, meta=meta)
     return imported
 
 
@@ -157,6 +158,10 @@ def _nafnet(weights: Weights) -> Imported:
     return Imported("NAFNet", nafnet_from_state_dict(weights))
 
 
+def _restormer(weights: Weights) -> Imported:
+    return Imported("Restormer", restormer_from_state_dict(weights))
+
+
 def _pdcnet(weights: Weights) -> Imported:
     network = pdcnet_from_state_dict(weights)
     return Imported("PDC-Net+" if network.config.own_coarse_pyramid else "PDC-Net", network)
@@ -174,6 +179,7 @@ def _vgg(weights: Weights) -> Imported:
 _PDCNET = _Kind("PDC-Net and PDC-Net+", "corr.corr_module.", _pdcnet)
 _KINDS = (
     _Kind("NAFNet", "intro.", _nafnet),
+    _Kind("Restormer", "encoder_level1.", _restormer),
     _PDCNET,
     _Kind("VGG-16 of torchvision, to start a PDC-Net+ from", "features.0.", _vgg),
 )

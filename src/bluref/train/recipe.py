@@ -36,7 +36,7 @@ class Recipe(schedule.Schedule):
     probability (the paper's), else the strategy's own."""
 
     backbone: str = "small"
-    """Deblurring network: small, light, nafnet-w32, nafnet-w64."""
+    """Deblurring network: small, light, nafnet-w32, nafnet-w64, restormer-small, restormer."""
 
     init: str | None = None
     """Start from a network trained before: its run, folder or file, or a published checkpoint of
@@ -92,7 +92,7 @@ CHOICES = {
     "layout": ("auto", "gopro", "rb2v", "phonecraft", "clips"),
     "split": ("auto", "alternating", "halves", "sharpness"),
     "choice": ("auto", "near", "random"),
-    "backbone": ("small", "light", "nafnet-w32", "nafnet-w64"),
+    "backbone": ("small", "light", "nafnet-w32", "nafnet-w64", "restormer-small", "restormer"),
     "strategy": ("robust", "average", "sequential", "progressive"),
     "loss": ("l1", "psnr"),
 }
