@@ -1,0 +1,38 @@
+"""Watching a study: each run as ever, and the tables as far as they go."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bluref.report.study_table import write_tables
+from bluref.report.watch import Watch
+from bluref.train.study import StudyObserver
+from bluref.train.study_results import Result
+
+
+class StudyWatch(Watch, StudyObserver):
+    """Watches one run of a study, and writes its tables anew when the run is done.
+
+    Args:
+        study: its folder.
+    """
+
+    def __init__(self, study: Path) -> None:
+        super().__init__()
+        self.study = study
+
+    def __enter__(self) -> "StudyWatch":
+        """Start showing progress."""
+        super().__enter__()
+        return self
+
+    def on_run(self, name: str, place: int, of: int) -> None:
+        """Say which."""
+        self.console.print(f"{name}: {place} of {of}", highlight=False)
+
+    def on_judge(self, done: int, total: int) -> None:
+        """Show how many pictures are measured."""
+        self._show("measuring", done, total)
+
+    def on_results(self, results: Sequence[Result]) -> None:
+        """Write the tables, so that a study that is left has them too."""
+        write_tables(results, self.study)
