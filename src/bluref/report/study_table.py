@@ -136,7 +136,7 @@ def draw_targets(metrics: Mapping[str, Metrics], picture: Path) -> None:
     for name, rows in shown.items():
         line = axes.plot(*_by_round(rows), marker="o", label=name)[0]
         steps, values = zip(*column(rows, "target_psnr_truth"), strict=True)
-        axes.plot(steps, values, ".", markersize=2, alpha=0.3, color=line.get_color())
+        axes.plot(steps, values, ".", markersize=3, alpha=0.4, color=line.get_color())
     axes.set_xlabel("steps")
     axes.set_ylabel("target against truth in its mask, dB")
     axes.legend(fontsize=8)
@@ -190,7 +190,8 @@ def _draw_points(axes: "Axes", points: Sequence[tuple[str, _Place, float]]) -> N
         axes.plot(*zip(*of_label, strict=True), "o", markersize=4, color=line.get_color())
     if labels:
         axes.set_xticks(range(len(places)), [_tick(place, places) for place in places])
-        axes.legend(fontsize=8)
+        axes.set_xlim(-0.6, len(places) - 0.4)
+        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=3)
 
 
 def _tick(place: _Place, places: Sequence[_Place]) -> str:
