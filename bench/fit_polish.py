@@ -18,7 +18,7 @@ from bluref.frames.sharp import sharp_frames
 from bluref.frames.store import FrameStore
 from bluref.match.files import load_matcher
 from bluref.match.pdcnet.matcher import PDCMatcher
-from bluref.match.polish import PolishedMatcher, likeness, reconsidered
+from bluref.match.polish import PolishedMatcher, as_exposed, likeness, reconsidered
 from bluref.match.scoring import blurred_pairs
 from bluref.measure.matching import correct_within
 from bluref.weights.precision import prefers_bf16
@@ -34,10 +34,12 @@ def gather(matcher: PDCMatcher, pairs) -> tuple[torch.Tensor, torch.Tensor, torc
     rows = []
     for pair in pairs:
         target, reference = polished.encode(pair.target), polished.encode(pair.reference)
-        claimed = matcher.match(target.features, reference.features).confidence * matcher.most
+        sure = matcher.match(target.features, reference.features).confidence
+        claimed = sure * matcher.most
         flow = polished.match(target, reference).flow
         field = flow[0].permute(1, 2, 0).contiguous().numpy()
-        alike = torch.from_numpy(likeness(target.grey[0], reference.grey[0], field))
+        shown = as_exposed(target.grey[0], reference.grey[0], field, sure[0, 0].numpy())
+        alike = torch.from_numpy(likeness(target.grey[0], shown, field))
         valid = (pair.valid & (claimed > 0))[0, 0]
         errors = (flow - pair.flow)[0].permute(1, 2, 0)[valid]
         right = correct_within(errors, matcher.radius).float()

@@ -80,8 +80,10 @@ def interleaved(rounds: int, **variants: Callable[[], object]) -> dict[str, floa
 
 
 def correlation() -> None:
-    """128 channels, 128 x 128, radius 4."""
+    """128 channels, 128 x 128, radius 4; in float32, and in bfloat16 as `compact` computes it."""
     a, b = (torch.randn(1, 128, 128, 128, requires_grad=True) for _ in "ab")
+    as_used = {"dtype": torch.bfloat16, "memory_format": torch.channels_last}
+    half_a, half_b = (x.detach().to(**as_used) for x in (a, b))
 
     def learn(correlate):
         correlate(a, b, 4).sum().backward()
@@ -91,7 +93,11 @@ def correlation() -> None:
         with torch.no_grad():
             correlate(a, b, 4)
 
-    for what, run in (("forward", only), ("forward and backward", learn)):
+    def half(correlate):
+        correlate(half_a, half_b, 4)
+
+    kinds = {"forward": only, "forward and backward": learn, "forward, bf16": half}
+    for what, run in kinds.items():
         found = interleaved(
             5, loop=partial(run, loop_of_shifts), tiled=partial(run, local_correlation)
         )

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from bluref.degrade.blur import blur
 from bluref.degrade.warp import warp
 from bluref.match.named import matcher_named
-from bluref.match.polish import CERTAIN, PolishedMatcher, likeness, polished_flow
+from bluref.match.polish import CERTAIN, PolishedMatcher, as_exposed, likeness, polished_flow
 from bluref.match.protocol import Match, MatchesMany, Probabilistic
 
 SIZE = (128, 160)
@@ -59,6 +59,9 @@ def field(flow):
 
 def matched(matcher, target, reference):
     return matcher.match(matcher.encode(target), matcher.encode(reference))
+
+
+EVERYWHERE = np.ones(SIZE, np.float32)
 
 
 def error(found):
@@ -135,6 +138,39 @@ def test_a_half_alike_difference_is_half_alike():
     dark = np.full(SIZE, 100, np.uint8)
     alike = likeness(dark, dark + np.uint8(8), np.zeros((*SIZE, 2), np.float32))
     np.testing.assert_allclose(alike, 1 / (1 + (8 / 255 / 0.03) ** 2), rtol=1e-4)
+
+
+@pytest.mark.parametrize("exposure", [0.8, 1.25])
+def test_another_exposure_is_undone(texture, exposure):
+    target, reference = shifted(texture, 5, 4)
+    target, reference = grey(0.75 * exposure * target), grey(0.75 * reference)
+    found = as_exposed(target, reference, field(constant(5, 4)), EVERYWHERE)
+    assert found.mean() == pytest.approx(exposure * reference.mean(), rel=0.05)
+
+
+def test_exposure_is_told_by_what_is_sure_alone(texture):
+    one, _ = shifted(texture, 0, 0)
+    brighter = (0.7 * one, 0.9 * one)
+    target = grey(torch.cat((brighter[1][..., :80], brighter[0][..., 80:]), dim=-1))
+    right = EVERYWHERE.copy()
+    right[:, :80] = 0
+    still = field(constant(0, 0))
+    found = as_exposed(target, grey(brighter[0]), still, right)
+    assert np.abs(found.astype(int) - grey(brighter[0])).max() <= 1
+    nothing = as_exposed(target, grey(brighter[0]), still, 0 * right)
+    np.testing.assert_array_equal(nothing, grey(brighter[0]))
+
+
+@pytest.mark.parametrize("exposure", [0.8, 1.2])
+def test_a_change_of_exposure_costs_neither_flow_nor_confidence(texture, exposure):
+    target, reference = (0.8 * picture for picture in shifted(texture, 3, -2))
+    matcher = PolishedMatcher(Told(unsteady(3, -2, 0.3)))
+    plain, other = (matched(matcher, seen, reference) for seen in (target, exposure * target))
+    inner = (..., slice(20, -20), slice(20, -20))
+    errors = [error(field(found.flow)) for found in (plain, other)]
+    assert errors[1] < 1.3 * errors[0]
+    kept = other.confidence[inner].mean() / plain.confidence[inner].mean()
+    assert kept == pytest.approx(1, abs=0.03)
 
 
 def test_a_match_that_looks_right_keeps_its_odds(texture):

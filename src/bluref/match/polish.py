@@ -128,15 +128,19 @@ class PolishedMatcher(Generic[Features]):
         device = found.flow.device
         flows, looks = [], []
         given = found.flow.permute(0, 2, 3, 1).cpu().float().contiguous().numpy()
-        for flow, seen, shown in zip(given, target.grey, reference.grey, strict=True):
+        trusted = found.confidence[:, 0].cpu().float().numpy()
+        for flow, sure, seen, shown in zip(
+            given, trusted, target.grey, reference.grey, strict=True
+        ):
+            shown = as_exposed(seen, shown, flow, sure)
             field = polished_flow(seen, shown, flow)
             flows.append(torch.from_numpy(field).permute(2, 0, 1).contiguous())
             looks.append(torch.from_numpy(likeness(seen, shown, field))[None])
         flow = torch.stack(flows).to(device)
         visible = inside(flow, (flow.shape[-2], flow.shape[-1]))
         claimed = found.confidence * self.matcher.most
-        sure = reconsidered(claimed, torch.stack(looks).to(device), self.odds)
-        return Match(flow, sure * visible, visible)
+        likely = reconsidered(claimed, torch.stack(looks).to(device), self.odds)
+        return Match(flow, likely * visible, visible)
 
 
 def reconsidered(
@@ -186,6 +190,24 @@ def polished_flow(target: Grey, reference: Grey, flow: Field) -> Field:
     return flow
 
 
+def as_exposed(
+    target: Grey, reference: Grey, flow: Field, sure: Float32[np.ndarray, "h w"]
+) -> Grey:
+    """The reference, as bright as the target shows it.
+
+    A camera may have changed its exposure between the two: one factor on the encoded luminance, as
+    light times a constant is in a power law, taken from the means where the match is sure.
+
+    Args:
+        target: luminance.
+        reference: luminance, of the same size.
+        flow: pixels, x first.
+        sure: in [0, 1], of the match.
+    """
+    ours, theirs = (float((sure * seen).sum()) for seen in (target, _warped(reference, flow)))
+    return np.asarray(cv2.convertScaleAbs(reference, alpha=(ours + 1) / (theirs + 1)))
+
+
 def likeness(target: Grey, reference: Grey, flow: Field) -> Float32[np.ndarray, "h w"]:
     """How much what the flow leads to looks like the target, in (0, 1]; 1 is the same.
 
@@ -194,13 +216,17 @@ def likeness(target: Grey, reference: Grey, flow: Field) -> Float32[np.ndarray, 
         reference: luminance, of the same size.
         flow: pixels, x first.
     """
-    cv2.setNumThreads(1)
-    height, width = target.shape
-    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-    x, y = flow[..., 0] + columns, flow[..., 1] + rows[:, None]
-    warped = cv2.remap(reference, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    difference = np.subtract(warped, target, dtype=np.float32) / 255
+    difference = np.subtract(_warped(reference, flow), target, dtype=np.float32) / 255
     difference = cv2.GaussianBlur(difference, (0, 0), LOOK)
     squared = cv2.GaussianBlur(difference * difference, (0, 0), AROUND)
     alike: Float32[np.ndarray, "h w"] = 1 / (1 + squared / np.float32(HALF_ALIKE**2))
     return alike
+
+
+def _warped(reference: Grey, flow: Field) -> Grey:
+    cv2.setNumThreads(1)
+    height, width = reference.shape
+    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    x, y = flow[..., 0] + columns, flow[..., 1] + rows[:, None]
+    border = cv2.BORDER_REPLICATE
+    return np.asarray(cv2.remap(reference, x, y, cv2.INTER_LINEAR, borderMode=border))
