@@ -33,6 +33,8 @@ LEAST = 16
 LOOK, AROUND = 1.0, 2.0
 # Difference (root mean square of the luminance, in [0, 1]) of two pictures that are half alike.
 HALF_ALIKE = 0.03
+# Change of the mean, as a logarithm, that blur alone may bring about.
+BY_BLUR = 0.03
 # What is left of a certain match that looks like something else entirely.
 CERTAIN = 0.75
 # Log-odds beyond which a probability is as good as certain.
@@ -196,7 +198,8 @@ def as_exposed(
     """The reference, as bright as the target shows it.
 
     A camera may have changed its exposure between the two: one factor on the encoded luminance, as
-    light times a constant is in a power law, taken from the means where the match is sure.
+    light times a constant is in a power law, taken from the means where the match is sure. Blur
+    adds up light, and so changes the mean of encoded values by a little: that is left alone.
 
     Args:
         target: luminance.
@@ -205,7 +208,10 @@ def as_exposed(
         sure: in [0, 1], of the match.
     """
     ours, theirs = (float((sure * seen).sum()) for seen in (target, _warped(reference, flow)))
-    return np.asarray(cv2.convertScaleAbs(reference, alpha=(ours + 1) / (theirs + 1)))
+    exposure = (ours + 1) / (theirs + 1)
+    if abs(math.log(exposure)) <= BY_BLUR:
+        return reference
+    return np.asarray(cv2.convertScaleAbs(reference, alpha=exposure))
 
 
 def likeness(target: Grey, reference: Grey, flow: Field) -> Float32[np.ndarray, "h w"]:
