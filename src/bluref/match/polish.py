@@ -35,6 +35,8 @@ LOOK, AROUND = 1.0, 2.0
 HALF_ALIKE = 0.03
 # Change of the mean, as a logarithm, that blur alone may bring about.
 BY_BLUR = 0.03
+# Every so many rows and columns tell the exposure.
+SPARSE = 4
 # What is left of a certain match that looks like something else entirely.
 CERTAIN = 0.75
 # Log-odds beyond which a probability is as good as certain.
@@ -207,7 +209,9 @@ def as_exposed(
         flow: pixels, x first.
         sure: in [0, 1], of the match.
     """
-    ours, theirs = (float((sure * seen).sum()) for seen in (target, _warped(reference, flow)))
+    some = (slice(None, None, SPARSE),) * 2
+    shown = _warped(reference, flow[some], every=SPARSE)
+    ours, theirs = (float((sure[some] * seen).sum()) for seen in (target[some], shown))
     exposure = (ours + 1) / (theirs + 1)
     if abs(math.log(exposure)) <= BY_BLUR:
         return reference
@@ -229,10 +233,14 @@ def likeness(target: Grey, reference: Grey, flow: Field) -> Float32[np.ndarray, 
     return alike
 
 
-def _warped(reference: Grey, flow: Field) -> Grey:
+def _warped(
+    reference: Grey, flow: Float32[np.ndarray, "m n 2"], *, every: int = 1
+) -> UInt8[np.ndarray, "m n"]:
+    """What the flow of every so many rows and columns leads to."""
     cv2.setNumThreads(1)
     height, width = reference.shape
-    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    columns = np.arange(0, width, every, dtype=np.float32)
+    rows = np.arange(0, height, every, dtype=np.float32)
     x, y = flow[..., 0] + columns, flow[..., 1] + rows[:, None]
     border = cv2.BORDER_REPLICATE
     return np.asarray(cv2.remap(reference, x, y, cv2.INTER_LINEAR, borderMode=border))
