@@ -102,17 +102,19 @@ def test_any_size_will_do(texture, size):
 def test_pictures_beyond_full_hd_are_polished_at_its_size(texture, monkeypatch):
     import bluref.match.polish as room
 
-    target, reference = (grey(p) for p in shifted(texture, 3, -2))
-    begun = field(unsteady(3, -2, 0.8))
+    target, reference = shifted(texture, 3, -2)
+    begun = unsteady(3, -2, 0.8)
     seen = []
     monkeypatch.setattr(room, "MOST_PIXELS", SIZE[0] * SIZE[1] // 4)
     resize = cv2.resize
     monkeypatch.setattr(
         room.cv2, "resize", lambda p, size, **how: seen.append(size) or resize(p, size, **how)
     )
-    found = polished_flow(target, reference, begun)
+    match = matched(PolishedMatcher(Told(begun)), target, reference)
     assert min(seen) == (SIZE[1] // 8, SIZE[0] // 8)
-    assert error(found) < error(begun)
+    assert error(field(match.flow)) < error(field(begun))
+    assert match.confidence.shape == (1, 1, *SIZE)
+    assert match.confidence[..., 20:-20, 20:-20].median() > 0.5
 
 
 def test_the_same_is_alike_and_something_else_is_not(texture):

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from bluref.degrade.warp import inside, warp
 from bluref.errors import UserError
+from bluref.match.luminance import GreyImages, grey_images
 from bluref.match.protocol import Match
-from bluref.media.pixels import to_uint8
 
 PRESETS = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
@@ -24,8 +24,6 @@ PRESETS = {
 
 # The smallest side DIS can build its pyramid on.
 MIN_SIDE = 32
-
-GreyImages = tuple[UInt8[np.ndarray, "_ _"], ...]
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,7 @@ class DISMatcher:
                 f"a picture of {w}x{h} is too small to match",
                 f"use pictures of at least {MIN_SIDE}x{MIN_SIDE} pixels",
             )
-        arrays = to_uint8(image).permute(0, 2, 3, 1).cpu().numpy()
-        return tuple(cv2.cvtColor(np.ascontiguousarray(a), cv2.COLOR_RGB2GRAY) for a in arrays)
+        return grey_images(image)
 
     def match(self, target: GreyImages, reference: GreyImages) -> Match:
         """Match each target with the reference at the same place in the batch.

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bluref.degrade.warp import inside
-from bluref.match.dis import DISMatcher, GreyImages
+from bluref.match.luminance import GreyImages, grey_images
 from bluref.match.protocol import Match
 
 # Of the pyramid: its levels, each half the one before, and the window's side and iterations.
@@ -24,7 +24,7 @@ class FarnebackMatcher:
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> GreyImages:
         """8-bit luminance, one array per image."""
-        return DISMatcher().encode(image)
+        return grey_images(image)
 
     def match(self, target: GreyImages, reference: GreyImages) -> Match:
         """Match each target with the reference at the same place in the batch.

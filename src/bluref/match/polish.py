@@ -20,9 +20,9 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from bluref.degrade.warp import inside
+from bluref.match.luminance import GreyImages, grey_images
 from bluref.match.pdcnet.matcher import MOST_PIXELS
 from bluref.match.protocol import Features, Match, MatchesMany, ProbabilisticMatcher
-from bluref.media.pixels import to_uint8
 
 # Reductions at which the flow is polished, one after the other. At full size it would gain another
 # 0.3 dB, at a quarter of the time that the whole match takes.
@@ -48,10 +48,10 @@ Field = Float32[np.ndarray, "h w 2"]
 
 @dataclass(frozen=True)
 class Seen(Generic[Features]):
-    """What the inner matcher made of pictures, and their 8-bit luminance."""
+    """What the inner matcher made of pictures, and their luminance, at Full HD at most."""
 
     features: Features
-    grey: tuple[UInt8[np.ndarray, "_ _"], ...]
+    grey: GreyImages
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ class PolishedMatcher(Generic[Features]):
 
     @property
     def identity(self) -> str:
-        """The inner one's, and every constant."""
-        a, b = self.odds
-        return f"{self.matcher.identity}+polish-{a:g}-{b:g}-{HALF_ALIKE:g}-{CERTAIN:g}"
+        """The inner one's, and every setting."""
+        settings = (*self.odds, *SCALES, LOOK, AROUND, HALF_ALIKE, BY_BLUR, CERTAIN)
+        return f"{self.matcher.identity}+polish-{'-'.join(f'{value:g}' for value in settings)}"
 
     @property
     def radius(self) -> float:
@@ -98,8 +98,10 @@ class PolishedMatcher(Generic[Features]):
 
     def encode(self, image: Float[Tensor, "b 3 h w"]) -> Seen[Features]:
         """What the inner matcher needs, and the luminance."""
-        arrays = to_uint8(image).permute(0, 2, 3, 1).cpu().numpy()
-        grey = tuple(cv2.cvtColor(np.ascontiguousarray(a), cv2.COLOR_RGB2GRAY) for a in arrays)
+        height, width = image.shape[-2:]
+        shrink = min(1.0, math.sqrt(MOST_PIXELS / (height * width)))
+        size = (round(width * shrink), round(height * shrink))
+        grey = tuple(_resized(one, size) for one in grey_images(image))
         return Seen(self.matcher.encode(image), grey)
 
     def match(self, target: Seen[Features], reference: Seen[Features]) -> Match:
@@ -125,8 +127,10 @@ class PolishedMatcher(Generic[Features]):
         else:
             found = [self.matcher.match(target.features, one) for one in features]
         polish = partial(self._polished, target)
+        # Each unpolished match is let go of as its turn is over.
+        handed_over = (found.pop(0) for _ in references)
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return list(pool.map(polish, references, found))
+            return list(pool.map(polish, references, handed_over))
 
     def _polished(self, target: Seen[Features], reference: Seen[Features], found: Match) -> Match:
         device = found.flow.device
@@ -136,10 +140,9 @@ class PolishedMatcher(Generic[Features]):
         for flow, sure, seen, shown in zip(
             given, trusted, target.grey, reference.grey, strict=True
         ):
-            shown = as_exposed(seen, shown, flow, sure)
-            field = polished_flow(seen, shown, flow)
+            field, alike = _polished_and_judged(seen, shown, flow, sure)
             flows.append(torch.from_numpy(field).permute(2, 0, 1).contiguous())
-            looks.append(torch.from_numpy(likeness(seen, shown, field))[None])
+            looks.append(torch.from_numpy(alike)[None])
         flow = torch.stack(flows).to(device)
         visible = inside(flow, (flow.shape[-2], flow.shape[-1]))
         claimed = found.confidence * self.matcher.most
@@ -164,6 +167,24 @@ def reconsidered(
     return q * (alike + CERTAIN * q * (1 - alike)) * (probability > 0)
 
 
+def _polished_and_judged(
+    target: UInt8[np.ndarray, "m n"],
+    reference: UInt8[np.ndarray, "m n"],
+    flow: Field,
+    sure: Float32[np.ndarray, "h w"],
+) -> tuple[Field, Float32[np.ndarray, "h w"]]:
+    """Polished flow and likeness; the pictures may be smaller than the flow."""
+    size, whole = target.shape[::-1], sure.shape[::-1]
+    unit = np.array(size, dtype=np.float32) / np.array(whole, dtype=np.float32)
+    before = _resized(flow, size) * unit
+    shown = as_exposed(target, reference, before, _resized(sure, size))
+    after = polished_flow(target, shown, before)
+    alike = likeness(target, shown, after)
+    if size == whole:
+        return after, alike
+    return flow + _resized((after - before) / unit, whole), _resized(alike, whole)
+
+
 def polished_flow(target: Grey, reference: Grey, flow: Field) -> Field:
     """The flow moved to where the reference's luminance and its gradient agree with the target's.
 
@@ -177,20 +198,15 @@ def polished_flow(target: Grey, reference: Grey, flow: Field) -> Field:
     """
     cv2.setNumThreads(1)  # references are spread over threads outside
     height, width = target.shape
-    large = max(1.0, math.sqrt(height * width / MOST_PIXELS))
     method = cv2.VariationalRefinement.create()
     for scale in SCALES:
-        size = (round(width / scale / large), round(height / scale / large))
+        size = (round(width / scale), round(height / scale))
         if min(size) < LEAST:
             continue
         unit = np.array((size[0] / width, size[1] / height), dtype=np.float32)
-        small, shown = (
-            cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-            for picture in (target, reference)
-        )
-        before = cv2.resize(flow, size, interpolation=cv2.INTER_AREA) * unit
-        moved = method.calc(small, shown, before.copy()) - before
-        flow = flow + cv2.resize(moved / unit, (width, height), interpolation=cv2.INTER_LINEAR)
+        before = _resized(flow, size) * unit
+        after = method.calc(_resized(target, size), _resized(reference, size), before.copy())
+        flow = flow + _resized((after - before) / unit, (width, height))
     return flow
 
 
@@ -231,6 +247,15 @@ def likeness(target: Grey, reference: Grey, flow: Field) -> Float32[np.ndarray, 
     squared = cv2.GaussianBlur(difference * difference, (0, 0), AROUND)
     alike: Float32[np.ndarray, "h w"] = 1 / (1 + squared / np.float32(HALF_ALIKE**2))
     return alike
+
+
+def _resized(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """At (width, height): without aliasing where that is smaller, else smoothly."""
+    if values.shape[1::-1] == size:
+        return values
+    smaller = size[0] < values.shape[1]
+    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(values, size, interpolation=how))
 
 
 def _warped(
