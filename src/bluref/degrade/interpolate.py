@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from bluref.degrade.paths import halved, length, path_back, resized
 from bluref.degrade.warp import inside, warp
 
 FlowEstimator = Callable[[Tensor, Tensor], Tensor]
 """(target, reference) -> flow `1 2 h w`: the target's pixel p is seen in the reference at
 p + flow(p); both pictures are `1 3 h w`."""
 
-_ROUNDS = 4  # of the fixed point; more gain less than 0.02 dB on real footage
 _UNSETTLED = 2.0  # half-size pixels: residual of the fixed point at which a path hardly exists
 _DOUBT = 1.0  # half-size pixels: a path that misses its start by this on the way back is doubtful
 _DOUBTFUL = 0.05  # weight left to a path that the other frame does not confirm
@@ -39,7 +39,7 @@ class Interval:
     def speed(self) -> float:
         """Length of the motion in pixels per interval, nearly the fastest (99th percentile)."""
         flows = torch.cat((self.forward, self.backward))[..., ::4, ::4]
-        return float(_length(flows).quantile(0.99))
+        return float(length(flows).quantile(0.99))
 
 
 def join(
@@ -61,7 +61,7 @@ def between(interval: Interval, times: Sequence[float]) -> Iterator[Float[Tensor
     Raises:
         ValueError: a time outside [0, 1].
     """
-    forward, backward = _halved(interval.forward), _halved(interval.backward)
+    forward, backward = halved(interval.forward), halved(interval.backward)
     doubt_early, doubt_late = _doubt(forward, backward), _doubt(backward, forward)
     for time in times:
         if not 0 <= time <= 1:
@@ -79,39 +79,17 @@ def _arrive(
     time: float,
 ) -> tuple[Float[Tensor, "1 3 H W"], Float[Tensor, "1 1 H W"]]:
     """The frame moved a share `time` of its flow, and how far each pixel is to be believed."""
-    here = -time * flow  # q + here(q) is where q came from
-    for _ in range(_ROUNDS):
-        arrived = warp(flow, here, mode="bilinear")
-        residual = _length(here + time * arrived)
-        here = -time * arrived
+    here, residual = path_back(flow, time)
     settled = torch.exp(-((residual / _UNSETTLED) ** 2))
     confirmed = torch.exp(-((warp(doubt, here, mode="bilinear") / _DOUBT) ** 2))
     seen = inside(here, (flow.shape[-2], flow.shape[-1]))
     trust = seen * settled * (_DOUBTFUL + confirmed) + 1e-4  # never silent on both sides
     full = frame.shape[-2:]
-    return warp(frame, _resized(here, full)), F.interpolate(trust, full, mode="bilinear")
+    return warp(frame, resized(here, full)), F.interpolate(trust, full, mode="bilinear")
 
 
 def _doubt(
     flow: Float[Tensor, "1 2 h w"], back: Float[Tensor, "1 2 h w"]
 ) -> Float[Tensor, "1 1 h w"]:
     """Distance in pixels between a pixel and where its flow there and back again ends."""
-    return _length(flow + warp(back, flow, mode="bilinear"))
-
-
-def _length(vectors: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 1 h w"]:
-    """Euclidean, per pixel; ten times faster than `norm` over a strided dimension."""
-    return torch.hypot(vectors[:, :1], vectors[:, 1:])
-
-
-def _halved(flow: Float[Tensor, "1 2 H W"]) -> Float[Tensor, "1 2 h w"]:
-    """Paths are solved at half the size: flow is smooth, and sampling it is what costs."""
-    height, width = flow.shape[-2:]
-    return _resized(flow, ((height + 1) // 2, (width + 1) // 2))
-
-
-def _resized(flow: Float[Tensor, "1 2 H W"], size: Sequence[int]) -> Float[Tensor, "1 2 h w"]:
-    """The flow on a grid of another size, in pixels of that grid."""
-    h, w = flow.shape[-2:]
-    factors = flow.new_tensor((size[1] / w, size[0] / h))[:, None, None]
-    return F.interpolate(flow, tuple(size), mode="bilinear") * factors
+    return length(flow + warp(back, flow, mode="bilinear"))

@@ -63,6 +63,10 @@ class Watch(Observer):
         """Show how many frames are decoded."""
         self._show("decoding frames", done, total)
 
+    def on_motion(self, done: int, total: int) -> None:
+        """Show of how many frames the motion is known."""
+        self._show("following motion", done, total)
+
     def on_refresh(self, round_: int, done: int, total: int) -> None:
         """Show how many frames are matched."""
         self._show(f"matching, round {round_}", done, total)

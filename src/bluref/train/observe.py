@@ -38,6 +38,9 @@ class Observer:
     def on_prepare(self, done: int, total: int) -> None:
         """Frames are being decoded."""
 
+    def on_motion(self, done: int, total: int) -> None:
+        """Frames are being matched with their neighbours."""
+
     def on_refresh(self, round_: int, done: int, total: int) -> None:
         """Targets are being renewed."""
 

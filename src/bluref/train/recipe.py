@@ -43,7 +43,15 @@ class Recipe(schedule.Schedule):
     the same backbone (.pth)."""
 
     warm_start: int = 500
-    """First steps on sharp frames blurred by random kernels, no pairs involved; 0 for none."""
+    """First steps on sharp frames that were blurred here, no pairs involved; 0 for none."""
+
+    blur: str = "motion"
+    """What sharp frames are blurred by: motion, the footage's own, which the matcher finds between
+    neighbours in time; or kernels, random shakes of a hand."""
+
+    exposure: float | None = None
+    """How long the shutter was open for the blurry frames, in frame intervals; if not given, found
+    by blurring the first targets along their motion."""
 
     refresh_every: int = 1500
     """Steps between two refreshes of the targets with the improved network."""
@@ -85,7 +93,7 @@ AT_LEAST = {
     "crop": 32,
 }
 SHARES = (*schedule.SHARES, "threshold", "anchor", "min_coverage")
-ABOVE_ZERO = schedule.ABOVE_ZERO
+ABOVE_ZERO = (*schedule.ABOVE_ZERO, "exposure")
 # Written out, since the rooms that know them import torch; a test holds them against those.
 CHOICES = {
     **schedule.CHOICES,
@@ -95,5 +103,6 @@ CHOICES = {
     "backbone": ("small", "light", "nafnet-w32", "nafnet-w64", "restormer-small", "restormer"),
     "strategy": ("robust", "average", "sequential", "progressive"),
     "loss": ("l1", "psnr"),
+    "blur": ("motion", "kernels"),
 }
 BOUNDS = schedule.Bounds(AT_LEAST, SHARES, ABOVE_ZERO, CHOICES)

@@ -22,12 +22,21 @@ from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
-from bluref.train.batches import Batch, Drawing, PseudoBatches, SupervisedBatches, SyntheticBatches
+from bluref.train.batches import (
+    Batch,
+    BatchAt,
+    Drawing,
+    PseudoBatches,
+    SupervisedBatches,
+    SyntheticBatches,
+)
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles
 from bluref.train.imported import plain_weights, recognise
 from bluref.train.loop import Source, Trainer
 from bluref.train.metrics import MetricsFile
+from bluref.train.motion_batches import MotionBatches
+from bluref.train.moving import Moving, find_moving
 from bluref.train.observe import Observer, Snapshot
 from bluref.train.processes import Processes, find_processes
 from bluref.train.recipe import Recipe
@@ -96,8 +105,11 @@ def train(
             settle(run, _described(data, recipe, found), observer)
             store.prepare(found.frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
+            moving = None
+            if bank is not None and recipe.blur == "motion" and _synthesises(recipe):
+                moving = find_moving(run, recipe, found, store, bank, observer)
         # Several processes greet each other while a trainer is built.
-        trainer = _build(run, _Given(recipe, found, store, bank, processes), observer)
+        trainer = _build(run, _Given(recipe, found, store, bank, moving, processes), observer)
         observer.on_start(run, trainer.step, recipe.steps)
         finished = trainer.run()
         observer.on_end(run)
@@ -112,7 +124,22 @@ class _Given:
     found: TrainingData
     store: FrameStore
     bank: Bank | None
+    moving: Moving | None
     processes: Processes
+
+    def synthetic(self, drawing: Drawing) -> BatchAt:
+        """Sharp frames blurred by the footage's own motion, or by random kernels."""
+        if self.moving is None:
+            return SyntheticBatches(self.found.sharp, self.store, drawing)
+        motion = self.moving.motion
+        return MotionBatches(
+            frames=self.found.sharp,
+            moving=[s for b in self.found.samples if (s := motion.sample(b.blurry))],
+            motion=motion,
+            exposure=self.moving.exposure,
+            store=self.store,
+            drawing=drawing,
+        )
 
 
 def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
@@ -150,6 +177,11 @@ def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
         processes=processes,
         step=step,
     )
+
+
+def _synthesises(recipe: Recipe) -> bool:
+    """Whether any item will be a sharp frame that was blurred."""
+    return recipe.warm_start > 0 or round(recipe.batch * recipe.anchor) > 0
 
 
 def _begin_by_doing_nothing(model: Backbone) -> None:
@@ -212,9 +244,9 @@ def _source(given: _Given) -> Source[Batch]:
     synthetic = synthetic.shared(rank, count, before=own.batch)
     own, drawing = own.shared(rank, count), drawing.shared(rank, count)
     return Curriculum(
-        warm=SyntheticBatches(found.sharp, store, drawing),
+        warm=given.synthetic(drawing),
         pseudo=PseudoBatches(found.samples, store, own, bank, round=0),
-        anchor=SyntheticBatches(found.sharp, store, synthetic) if synthetic.batch else None,
+        anchor=given.synthetic(synthetic) if synthetic.batch else None,
         warm_start=min(recipe.warm_start, recipe.steps),
         refresh_every=recipe.refresh_every,
         training_size=recipe.crop,

@@ -77,7 +77,8 @@ class Schedule:
             value = getattr(self, name)
             self.require(name, value is None or 0 <= value <= 1, "in [0, 1]")
         for name in bounds.above_zero:
-            self.require(name, getattr(self, name) > 0, "above 0")
+            value = getattr(self, name)
+            self.require(name, value is None or value > 0, "above 0")
         self.require("seed", -(2**63) <= self.seed < 2**63, "a number of 64 bits")
         for name, words in bounds.choices.items():
             self.require(name, getattr(self, name) in words, f"one of {', '.join(words)}")

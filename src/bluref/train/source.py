@@ -12,7 +12,7 @@ from bluref.frames.references import Sample
 from bluref.pseudo.bank import Bank, BlurryItself, Teacher
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network, save_network
-from bluref.train.batches import Batch, PseudoBatches, SupervisedBatches, SyntheticBatches
+from bluref.train.batches import Batch, BatchAt, PseudoBatches, SupervisedBatches
 from bluref.train.loop import Interrupted, TellRefresh
 from bluref.train.processes import Alone, Processes
 
@@ -57,9 +57,9 @@ class Curriculum:
         processes: who shares the refresh.
     """
 
-    warm: SyntheticBatches
+    warm: BatchAt
     pseudo: PseudoBatches
-    anchor: SyntheticBatches | None
+    anchor: BatchAt | None
     warm_start: int
     refresh_every: int
     training_size: int

@@ -1,0 +1,101 @@
+"""What moves in the footage and how long the shutter was open, found before training begins."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from bluref.frames.neighbours import with_neighbours
+from bluref.frames.store import FrameStore
+from bluref.media.whole import write_text_whole
+from bluref.pseudo.bank import Bank
+from bluref.pseudo.exposure import fit_exposure
+from bluref.pseudo.motion import FootageMotion
+from bluref.pseudo.strategy import strategy_named
+from bluref.train.data import TrainingData
+from bluref.train.observe import Observer
+from bluref.train.recipe import Recipe
+
+# Frame intervals, where the footage does not tell: cameras can hardly leave it open for longer.
+USUAL = 1.0
+FIT = "exposure.json"
+
+
+@dataclass(frozen=True)
+class Moving:
+    """Motion of the footage.
+
+    Attributes:
+        motion: around every frame that has neighbours in time.
+        exposure: of the blurry frames, in frame intervals.
+    """
+
+    motion: FootageMotion
+    exposure: float
+
+
+def find_moving(
+    run: Path,
+    recipe: Recipe,
+    found: TrainingData,
+    store: FrameStore,
+    bank: Bank,
+    observer: Observer,
+) -> Moving | None:
+    """Match every frame with its neighbours, and fit the exposure unless the recipe gives it.
+
+    What is on disk already is kept: interrupted, it goes on where it was.
+
+    Args:
+        run: the run folder; `motion` in it holds the matches and the exposure that was found.
+        recipe: of the run.
+        found: blurry and sharp frames.
+        store: where they are read from.
+        bank: of the run's targets.
+        observer: watches.
+
+    Returns:
+        None where frames have no neighbours: single photographs do not show how things move.
+
+    Raises:
+        UserError: frames cannot be read, or the disk is full.
+    """
+    blurry = [sample.blurry for sample in found.samples]
+    frames = [*found.sharp, *blurry]
+    samples = with_neighbours(frames, frames)
+    if not samples:
+        observer.on_message("no frame has a neighbour in time: blur will be made of random kernels")
+        return None
+    motion = FootageMotion(samples, _bank(run / "motion", bank, store))
+    motion.find(tell=observer.on_motion)
+    if recipe.exposure is not None:
+        return Moving(motion, recipe.exposure)
+    fit = fit_exposure(found.samples, _like(bank, run / "motion" / "targets"), motion, store)
+    write_text_whole(run / "motion" / FIT, json.dumps(asdict(fit)) + "\n")
+    if fit.exposure is None:
+        observer.on_message(
+            f"how long the shutter was open cannot be told; taken for {USUAL:g} frame intervals"
+            " (--exposure sets it)"
+        )
+        return Moving(motion, USUAL)
+    observer.on_message(
+        f"the shutter was open for {fit.exposure:.2f} frame intervals"
+        f" (found on {len(fit.answers)} frames)"
+    )
+    return Moving(motion, fit.exposure)
+
+
+def _bank(folder: Path, like: Bank, store: FrameStore) -> Bank:
+    """A bank of plain matches, one for each neighbour."""
+    strategy = strategy_named("average")
+    return Bank(folder, matcher=like.matcher, strategy=strategy, threshold=0.0, store=store)
+
+
+def _like(bank: Bank, folder: Path) -> Bank:
+    """The same bank in another folder."""
+    return Bank(
+        folder,
+        matcher=bank.matcher,
+        strategy=bank.strategy,
+        threshold=bank.threshold,
+        store=bank.store,
+    )

@@ -1,0 +1,60 @@
+"""Motion and exposure, found before a run begins."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from tests.train.conftest import panorama
+
+from bluref.media.picture import write_picture
+from bluref.train.observe import Observer
+from bluref.train.run import train
+
+
+class Listening(Observer):
+    def __init__(self):
+        self.messages, self.motion = [], []
+
+    def on_message(self, text):
+        self.messages.append(text)
+
+    def on_motion(self, done, total):
+        self.motion.append((done, total))
+
+
+def test_a_run_finds_how_long_the_shutter_was_open(footage, recipe, tmp_path):
+    heard = Listening()
+    train(footage, tmp_path / "run", replace(recipe, steps=2), observer=heard)
+    told = json.loads((tmp_path / "run" / "motion" / "exposure.json").read_text())
+    # Five positions one pixel apart at three pixels per frame.
+    assert told["exposure"] == pytest.approx(5 / 3, abs=0.35)
+    assert any("the shutter was open for 1." in text for text in heard.messages)
+    assert heard.motion[-1] == (16, 16)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"blur": "kernels"}, {"warm_start": 0, "anchor": 0.0}, {"supervised": True}],
+)
+def test_motion_is_not_looked_for_where_nothing_needs_it(footage, recipe, tmp_path, settings):
+    heard = Listening()
+    train(footage, tmp_path / "run", replace(recipe, steps=1, **settings), observer=heard)
+    assert not heard.motion
+    assert not (tmp_path / "run" / "motion").exists()
+
+
+def test_an_exposure_that_is_given_is_not_looked_for(footage, recipe, tmp_path):
+    train(footage, tmp_path / "run", replace(recipe, steps=1, exposure=0.8))
+    assert (tmp_path / "run" / "motion" / "round-0000").is_dir()
+    assert not (tmp_path / "run" / "motion" / "exposure.json").exists()
+
+
+def test_single_photographs_are_blurred_by_random_kernels(recipe, tmp_path):
+    data = tmp_path / "photographs"
+    for index in range(4):
+        picture = panorama(index)[..., :96]
+        write_picture(picture, data / "sharp" / f"scene{index}" / "000001.png")
+        write_picture(picture / 2, data / "blurry" / f"scene{index}" / "000001.png")
+    heard = Listening()
+    train(data, tmp_path / "run", replace(recipe, steps=1), observer=heard)
+    assert any("no frame has a neighbour in time" in text for text in heard.messages)
