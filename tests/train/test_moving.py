@@ -25,7 +25,7 @@ class Listening(Observer):
 def test_a_run_finds_how_long_the_shutter_was_open(footage, recipe, tmp_path):
     heard = Listening()
     train(footage, tmp_path / "run", replace(recipe, steps=2), observer=heard)
-    told = json.loads((tmp_path / "run" / "motion" / "exposure.json").read_text())
+    told = json.loads((tmp_path / "run" / "exposure.json").read_text())
     # Five positions one pixel apart at three pixels per frame.
     assert told["exposure"] == pytest.approx(5 / 3, abs=0.35)
     assert any("the shutter was open for 1." in text for text in heard.messages)
@@ -46,7 +46,7 @@ def test_motion_is_not_looked_for_where_nothing_needs_it(footage, recipe, tmp_pa
 def test_an_exposure_that_is_given_is_not_looked_for(footage, recipe, tmp_path):
     train(footage, tmp_path / "run", replace(recipe, steps=1, exposure=0.8))
     assert (tmp_path / "run" / "motion" / "round-0000").is_dir()
-    assert not (tmp_path / "run" / "motion" / "exposure.json").exists()
+    assert not (tmp_path / "run" / "exposure.json").exists()
 
 
 def test_single_photographs_are_blurred_by_random_kernels(recipe, tmp_path):

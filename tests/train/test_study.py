@@ -211,17 +211,20 @@ def test_each_run_is_watched_by_an_observer_of_its_own(training, study, tmp_path
     assert told == [("identity", 1, 2), 1, ("robust-d2-n6-small-s0", 2, 2), 2]
 
 
-def test_decoded_frames_are_shared_and_gone_at_the_end(training, study, tmp_path, monkeypatch):
+@pytest.mark.parametrize("lent", ["frames", "motion"])
+def test_what_was_made_of_the_footage_is_shared_and_gone_at_the_end(
+    training, study, tmp_path, monkeypatch, lent
+):
     seen = []
 
     def train(data, run, recipe, **options):
-        seen.append((run / "frames").resolve())
+        seen.append((run / lent).resolve())
         return training(data, run, recipe, **options)
 
     monkeypatch.setattr(module, "train", train)
     run_study(study, tmp_path / "study")
-    assert set(seen) == {(tmp_path / "study" / "frames").resolve()}
-    assert list((tmp_path / "study").rglob("frames")) == []
+    assert set(seen) == {(tmp_path / "study" / lent).resolve()}
+    assert list((tmp_path / "study").rglob(lent)) == []
 
 
 @pytest.mark.slow

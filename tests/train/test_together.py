@@ -21,6 +21,7 @@ SETTINGS = {
     "--crop": 32,
     "--refs": 2,
     "--anchor": 0.5,
+    "--reblur": 0.5,
     "--precision": "fp32",
     "--snapshot-every": 100,
 }

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bluref.degrade.light import GAMMA
 from bluref.degrade.paths import halved, length, path_back, resized
-from bluref.degrade.warp import warp
+from bluref.degrade.warp import inside, warp
 
 SPACING = 2.0  # pixels between moments at most; resampling fills what lies between
 FEWEST, MOST = 5, 41  # moments of an exposure
+DARKEST = 1e-8  # linear light below which the slope of the curve back would be endless
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def random_shutter(generator: torch.Generator, usual: float, config: ShutterConf
 
 
 def expose_along(
-    sharp: Float[Tensor, "b 3 h w"], motion: Motion, shutter: Shutter
+    sharp: Float[Tensor, "b 3 h w"], motion: Motion, shutter: Shutter, *, most: int = MOST
 ) -> Float[Tensor, "b 3 h w"]:
     """The mean in linear light of the frame moved along its motion while the shutter is open.
 
@@ -115,9 +116,10 @@ def expose_along(
         sharp: sRGB-encoded, in [0, 1].
         motion: of the same size.
         shutter: how long, and how.
+        most: moments at most, for speed.
     """
     light = sharp.clamp(0, 1).pow(shutter.gamma)
-    steps = _steps(motion.speed(), shutter)
+    steps = _steps(motion.speed(), shutter, most)
     weight = shutter.openness(0.0)
     total, weights = light * weight, weight
     size = light.shape[-2:]
@@ -126,12 +128,19 @@ def expose_along(
             weight = shutter.openness(time)
             total = total + weight * warp(light, resized(here, size), mode="bilinear")
             weights += weight
-    return (total / weights).clamp(0, 1).pow(1 / shutter.gamma)
+    return (total / weights).clamp(DARKEST, 1).pow(1 / shutter.gamma)
 
 
-def _steps(speed: float, shutter: Shutter) -> int:
+def stays_inside(motion: Motion, exposure: float) -> Bool[Tensor, "b 1 h w"]:
+    """Where what is seen during the exposure lies within the frame, so that all of it is known."""
+    size = (motion.after.shape[-2], motion.after.shape[-1])
+    ends = (0.5 * exposure * motion.before, 0.5 * exposure * motion.after)
+    return inside(ends[0], size) & inside(ends[1], size)
+
+
+def _steps(speed: float, shutter: Shutter, most: int) -> int:
     """Moments on either side of the middle."""
-    moments = min(max(1 + speed * shutter.exposure / SPACING, FEWEST), MOST)
+    moments = min(max(1 + speed * shutter.exposure / SPACING, FEWEST), most)
     return math.ceil((moments - 1) / 2)
 
 

@@ -15,6 +15,8 @@ from bluref.frames.randomness import item_generator, randint
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank
+from bluref.train.moving import Moving
+from bluref.train.reblur import Reblur
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Batch:
         truth: the true sharp crops of the footage's own items, where a paired data set has them;
             they measure, and never teach.
         synthetic: how many items, the last ones, are synthetic pairs among the footage's own.
+        reblur: how the footage's own items came to be blurry, where that is known.
     """
 
     blurry: Float[Tensor, "b 3 h w"]
@@ -35,6 +38,7 @@ class Batch:
     weight: Float[Tensor, "b 1 h w"]
     truth: Float[Tensor, "own 3 h w"] | None = None
     synthetic: int = 0
+    reblur: Reblur | None = None
 
     def own(self) -> "Batch":
         """The items from the footage, without the synthetic ones."""
@@ -51,6 +55,7 @@ class Batch:
             weight=torch.cat((self.weight, pairs.weight)),
             truth=self.truth,
             synthetic=len(pairs.blurry),
+            reblur=self.reblur,
         )
 
 
@@ -169,6 +174,7 @@ class PseudoBatches:
         drawing: how items are drawn.
         bank: cached matches.
         round: number of the bank's round in use.
+        moving: how the frames came to be blurry, if the network is to be held to it.
     """
 
     samples: Sequence[Sample]
@@ -176,6 +182,7 @@ class PseudoBatches:
     drawing: Drawing
     bank: Bank
     round: int
+    moving: Moving | None = None
 
     def __call__(self, step: int) -> Batch:
         """The batch of this step."""
@@ -192,6 +199,7 @@ class PseudoBatches:
             target=torch.cat([t.image for t in targets]),
             weight=torch.cat([t.weight for t in targets]),
             truth=torch.cat(truths) if len(truths) == len(drawn) else None,
+            reblur=None if self.moving is None else self.moving.around(drawn),
         )
 
 

@@ -23,12 +23,14 @@ class Deblurring:
         kind: of loss: `l1` or `psnr`.
         min_coverage: share of a crop that references must cover, or it does not count.
         use_bf16: autocast to bfloat16.
+        reblur: weight of re-blur consistency, for batches that know how they came to be blurry.
         processes: who else learns from a part of each batch, and where to compute.
     """
 
     kind: str
     min_coverage: float
     use_bf16: bool
+    reblur: float = 0.0
     processes: Processes = field(default_factory=Alone)
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -46,6 +48,11 @@ class Deblurring:
             min_coverage=self.min_coverage,
             mean=self.processes.mean,
         )
+        if batch.reblur is not None and self.reblur:
+            own = len(output) - batch.synthetic
+            blurred = batch.reblur.to(device)
+            consistency = blurred.loss(output[:own], blurry[:own], mean=self.processes.mean)
+            loss = loss + self.reblur * consistency
         return loss, output.detach().cpu()
 
     def describe(self, batch: Batch, seen: Tensor) -> dict[str, float]:

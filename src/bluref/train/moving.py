@@ -1,10 +1,17 @@
 """What moves in the footage and how long the shutter was open, found before training begins."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
+
+from bluref.degrade.motion import Motion
+from bluref.frames.clip import Frame
+from bluref.frames.crops import Crop
 from bluref.frames.neighbours import with_neighbours
+from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.media.whole import write_text_whole
 from bluref.pseudo.bank import Bank
@@ -13,6 +20,7 @@ from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.train.data import TrainingData
 from bluref.train.observe import Observer
+from bluref.train.reblur import Reblur, joined
 from bluref.train.recipe import Recipe
 
 # Frame intervals, where the footage does not tell: cameras can hardly leave it open for longer.
@@ -32,6 +40,17 @@ class Moving:
     motion: FootageMotion
     exposure: float
 
+    def around(self, drawn: Sequence[tuple[Sample, Crop]]) -> Reblur:
+        """How boxes of blurry frames came to be blurry; of a frame alone nothing is sure."""
+        return joined([self._around(sample.blurry, crop) for sample, crop in drawn])
+
+    def _around(self, frame: Frame, crop: Crop) -> Reblur:
+        sample = self.motion.sample(frame)
+        if sample is not None:
+            return Reblur(*self.motion.around(sample, crop), self.exposure)
+        still = torch.zeros(1, 2, crop.height, crop.width)
+        return Reblur(Motion(still, still), still[:, :1], self.exposure)
+
 
 def find_moving(
     run: Path,
@@ -46,7 +65,7 @@ def find_moving(
     What is on disk already is kept: interrupted, it goes on where it was.
 
     Args:
-        run: the run folder; `motion` in it holds the matches and the exposure that was found.
+        run: the run folder; `motion` in it holds the matches, `exposure.json` what was found.
         recipe: of the run.
         found: blurry and sharp frames.
         store: where they are read from.
@@ -70,7 +89,7 @@ def find_moving(
     if recipe.exposure is not None:
         return Moving(motion, recipe.exposure)
     fit = fit_exposure(found.samples, _like(bank, run / "motion" / "targets"), motion, store)
-    write_text_whole(run / "motion" / FIT, json.dumps(asdict(fit)) + "\n")
+    write_text_whole(run / FIT, json.dumps(asdict(fit)) + "\n")
     if fit.exposure is None:
         observer.on_message(
             f"how long the shutter was open cannot be told; taken for {USUAL:g} frame intervals"

@@ -59,6 +59,10 @@ class Recipe(schedule.Schedule):
     anchor: float = 0.25
     """Share of every later batch that stays synthetic: exact truth beside pseudo-sharp targets."""
 
+    reblur: float = 0.0
+    """Weight of re-blur consistency beside the loss: the output, blurred along the motion of its
+    frame, must be the blurry frame again."""
+
     supervised: bool = False
     """Train on the true sharp frames of a paired data set instead: the upper bound."""
 
@@ -91,6 +95,7 @@ AT_LEAST = {
     "refresh_every": 1,
     "batch": 1,
     "crop": 32,
+    "reblur": 0,
 }
 SHARES = (*schedule.SHARES, "threshold", "anchor", "min_coverage")
 ABOVE_ZERO = (*schedule.ABOVE_ZERO, "exposure")

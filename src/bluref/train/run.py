@@ -106,7 +106,7 @@ def train(
             store.prepare(found.frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
             moving = None
-            if bank is not None and recipe.blur == "motion" and _synthesises(recipe):
+            if bank is not None and _needs_motion(recipe):
                 moving = find_moving(run, recipe, found, store, bank, observer)
         # Several processes greet each other while a trainer is built.
         trainer = _build(run, _Given(recipe, found, store, bank, moving, processes), observer)
@@ -129,7 +129,7 @@ class _Given:
 
     def synthetic(self, drawing: Drawing) -> BatchAt:
         """Sharp frames blurred by the footage's own motion, or by random kernels."""
-        if self.moving is None:
+        if self.moving is None or self.recipe.blur == "kernels":
             return SyntheticBatches(self.found.sharp, self.store, drawing)
         motion = self.moving.motion
         return MotionBatches(
@@ -168,7 +168,7 @@ def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
         recipe=recipe,
         state=state,
         source=source,
-        task=Deblurring(recipe.loss, recipe.min_coverage, use_bf16, processes),
+        task=Deblurring(recipe.loss, recipe.min_coverage, use_bf16, recipe.reblur, processes),
         files=files,
         folder=run,
         metrics=MetricsFile(run / "metrics.csv", upto=step, write=processes.rank == 0),
@@ -179,9 +179,10 @@ def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
     )
 
 
-def _synthesises(recipe: Recipe) -> bool:
-    """Whether any item will be a sharp frame that was blurred."""
-    return recipe.warm_start > 0 or round(recipe.batch * recipe.anchor) > 0
+def _needs_motion(recipe: Recipe) -> bool:
+    """Whether sharp frames will be blurred along it, or outputs."""
+    synthesises = recipe.warm_start > 0 or round(recipe.batch * recipe.anchor) > 0
+    return recipe.reblur > 0 or (recipe.blur == "motion" and synthesises)
 
 
 def _begin_by_doing_nothing(model: Backbone) -> None:
@@ -245,7 +246,9 @@ def _source(given: _Given) -> Source[Batch]:
     own, drawing = own.shared(rank, count), drawing.shared(rank, count)
     return Curriculum(
         warm=given.synthetic(drawing),
-        pseudo=PseudoBatches(found.samples, store, own, bank, round=0),
+        pseudo=PseudoBatches(
+            found.samples, store, own, bank, round=0, moving=given.moving if recipe.reblur else None
+        ),
         anchor=given.synthetic(synthetic) if synthetic.batch else None,
         warm_start=min(recipe.warm_start, recipe.steps),
         refresh_every=recipe.refresh_every,

@@ -16,6 +16,9 @@ from bluref.media.whole import write_text_whole
 from bluref.train.observe import Observer
 from bluref.train.recipe_file import differences, read_run
 
+# What runs on the same footage may share: decoded frames, and how they move.
+LENDABLE = ("frames", "motion")
+
 
 def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> None:
     """Write recipe.yaml, or refuse to go on with another recipe or other footage.
@@ -82,10 +85,10 @@ def locked(run: Path, *, resume: bool) -> Iterator[None]:
 
 
 def _is_free(run: Path) -> bool:
-    """Whether nothing is there, or only what a run leaves that died before its recipe was known."""
+    """Whether nothing is there, or only what others lend it or a run leaves that died early."""
     if not run.exists():
         return True
-    return run.is_dir() and {p.name for p in run.iterdir()} <= {".lock", "frames"}
+    return run.is_dir() and {p.name for p in run.iterdir()} <= {".lock", *LENDABLE}
 
 
 def _lock(handle: int, run: Path) -> None:

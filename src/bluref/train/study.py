@@ -19,6 +19,7 @@ from bluref.train.metrics import read_metrics
 from bluref.train.observe import Observer
 from bluref.train.recipe_file import differences, read_run
 from bluref.train.run import train
+from bluref.train.run_folder import LENDABLE
 from bluref.train.study_file import COPY, IDENTITY, Study
 from bluref.train.study_grid import Run, expand
 from bluref.train.study_judge import Judge
@@ -98,7 +99,8 @@ def run_study(
                 observer.on_results(results)
         else:
             results.append(Result(run, known))
-    shutil.rmtree(folder / "frames", ignore_errors=True)
+    for name in LENDABLE:
+        shutil.rmtree(folder / name, ignore_errors=True)
     return StudyResult(tuple(results), finished=True)
 
 
@@ -122,7 +124,7 @@ def _measure(
     elif run.kind == COPY:
         measured = judge.copies(run.recipe, tell=observer.on_judge)
     else:
-        _lend_frames(place, folder / "frames")
+        _lend(place, folder)
         begun = (place / "recipe.yaml").is_file()
         done = train(study.data, place, run.recipe, resume=begun, observer=observer)
         if not done.finished:
@@ -138,7 +140,7 @@ def _measure(
         )
     told = {"format": FORMAT, **_key(study, run), "measured": asdict(measured)}
     write_text_whole(place / "result.json", json.dumps(told, indent=1) + "\n")
-    _take_frames_back(place)
+    _take_back(place)
     return measured
 
 
@@ -178,20 +180,21 @@ def _refuse_change(place: Path, run: Run) -> None:
         )
 
 
-def _lend_frames(place: Path, shared: Path) -> None:
-    """Let a run find the decoded frames of the runs before it, where links can be made."""
-    try:
-        shared.mkdir(parents=True, exist_ok=True)
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot write to {place}: {error}", "choose another folder") from None
-    with suppress(OSError):  # it is there already, or this system forbids: decoded once more
-        (place / "frames").symlink_to(shared.resolve(), target_is_directory=True)
+def _lend(place: Path, folder: Path) -> None:
+    """Let a run find what the runs before it made of the footage, where links can be made."""
+    for name in LENDABLE:
+        try:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write to {place}: {error}", "choose another folder") from None
+        with suppress(OSError):  # it is there already, or this system forbids: made once more
+            (place / name).symlink_to((folder / name).resolve(), target_is_directory=True)
 
 
-def _take_frames_back(place: Path) -> None:
-    frames = place / "frames"
-    if frames.is_symlink():
-        frames.unlink()
-    else:
-        shutil.rmtree(frames, ignore_errors=True)
+def _take_back(place: Path) -> None:
+    for lent in (place / name for name in LENDABLE):
+        if lent.is_symlink():
+            lent.unlink()
+        else:
+            shutil.rmtree(lent, ignore_errors=True)
