@@ -34,13 +34,24 @@ def test_a_run_finds_how_long_the_shutter_was_open(footage, recipe, tmp_path):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"blur": "kernels"}, {"warm_start": 0, "anchor": 0.0}, {"supervised": True}],
+    [
+        {"blur": "kernels", "gate": 0.0},
+        {"warm_start": 0, "anchor": 0.0, "gate": 0.0},
+        {"supervised": True},
+    ],
 )
 def test_motion_is_not_looked_for_where_nothing_needs_it(footage, recipe, tmp_path, settings):
     heard = Listening()
     train(footage, tmp_path / "run", replace(recipe, steps=1, **settings), observer=heard)
     assert not heard.motion
     assert not (tmp_path / "run" / "motion").exists()
+
+
+@pytest.mark.parametrize("settings", [{"gate": 0.04}, {"gate": 0.0, "reblur": 0.1}])
+def test_the_gate_and_re_blurring_need_it(footage, recipe, tmp_path, settings):
+    plain = {"blur": "kernels", "warm_start": 0, "anchor": 0.0}
+    train(footage, tmp_path / "run", replace(recipe, steps=1, **plain, **settings))
+    assert (tmp_path / "run" / "motion" / "round-0000").is_dir()
 
 
 def test_an_exposure_that_is_given_is_not_looked_for(footage, recipe, tmp_path):

@@ -198,7 +198,8 @@ def test_the_papers_recipes_say_what_is_printed(name):
     assert (recipe.refs, recipe.threshold, recipe.strategy) == (6, 0.7, "progressive")
     assert (recipe.backbone, recipe.crop, recipe.steps) == ("nafnet-w64", 256, 400_000)
     assert (recipe.learning_rate, recipe.final_rate) == (2e-4, 1e-6)
-    assert (recipe.warm_start, recipe.anchor) == (0, 0.0)  # learnt from nothing but the footage
+    # Learnt from the blurry frames and what matching makes of them, from nothing else.
+    assert (recipe.warm_start, recipe.anchor, recipe.gate, recipe.reblur) == (0, 0.0, 0.0, 0.0)
     assert recipe.choice == ("random" if name.endswith("phonecraft") else "auto")
 
 

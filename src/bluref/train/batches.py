@@ -15,6 +15,8 @@ from bluref.frames.randomness import item_generator, randint
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank
+from bluref.pseudo.gate import gated
+from bluref.pseudo.target import PseudoSharp
 from bluref.train.moving import Moving
 from bluref.train.reblur import Reblur
 
@@ -174,7 +176,9 @@ class PseudoBatches:
         drawing: how items are drawn.
         bank: cached matches.
         round: number of the bank's round in use.
-        moving: how the frames came to be blurry, if the network is to be held to it.
+        moving: how the frames came to be blurry, if it is known.
+        gate: difference that halves the trust in a target which, blurred again, is not the blurry
+            frame (`pseudo.gate`); 0 for no gate.
     """
 
     samples: Sequence[Sample]
@@ -183,6 +187,7 @@ class PseudoBatches:
     bank: Bank
     round: int
     moving: Moving | None = None
+    gate: float = 0.0
 
     def __call__(self, step: int) -> Batch:
         """The batch of this step."""
@@ -190,17 +195,37 @@ class PseudoBatches:
             draw(generator, self.samples, self.store, self.drawing.crop)
             for generator in self.drawing.generators(step)
         ]
-        targets = [self.bank.target(self.round, sample, crop) for sample, crop in drawn]
+        blurry = torch.cat([self.store.cut(sample.blurry, crop) for sample, crop in drawn])
+        reblur = self.moving.around(drawn) if self.moving else None
+        target = self.targets(drawn, blurry, reblur)
         truths = [
             self.store.cut(sample.truth, crop) for sample, crop in drawn if sample.truth is not None
         ]
-        return Batch(
-            blurry=torch.cat([self.store.cut(sample.blurry, crop) for sample, crop in drawn]),
-            target=torch.cat([t.image for t in targets]),
-            weight=torch.cat([t.weight for t in targets]),
-            truth=torch.cat(truths) if len(truths) == len(drawn) else None,
-            reblur=None if self.moving is None else self.moving.around(drawn),
+        truth = torch.cat(truths) if len(truths) == len(drawn) else None
+        return Batch(blurry, target.image, target.weight, truth, reblur=reblur)
+
+    def targets(
+        self,
+        drawn: Sequence[tuple[Sample, Crop]],
+        blurry: Float[Tensor, "b 3 h w"],
+        reblur: Reblur | None,
+    ) -> PseudoSharp:
+        """Targets of boxes of one size.
+
+        Args:
+            drawn: blurry frames, and a box of each.
+            blurry: what the boxes show.
+            reblur: how they came to be blurry; without it there is no gate.
+        """
+        made = [self.bank.target(self.round, sample, crop) for sample, crop in drawn]
+        target = PseudoSharp(
+            torch.cat([one.image for one in made]),
+            torch.cat([one.weight for one in made]),
+            torch.cat([one.support for one in made]),
         )
+        if reblur is None or not self.gate:
+            return target
+        return gated(target, blurry, reblur.motion, reblur.exposure, half=self.gate)
 
 
 def draw(

@@ -51,7 +51,8 @@ class Deblurring:
         if batch.reblur is not None and self.reblur:
             own = len(output) - batch.synthetic
             blurred = batch.reblur.to(device)
-            consistency = blurred.loss(output[:own], blurry[:own], mean=self.processes.mean)
+            silent = 1 - batch.weight[:own].to(device)  # elsewhere the target knows better
+            consistency = blurred.loss(output[:own], blurry[:own], silent, mean=self.processes.mean)
             loss = loss + self.reblur * consistency
         return loss, output.detach().cpu()
 

@@ -37,19 +37,21 @@ class Reblur:
         self,
         output: Float[Tensor, "b 3 h w"],
         blurry: Float[Tensor, "b 3 h w"],
+        weight: Float[Tensor, "b 1 h w"],
         *,
         mean: Callable[[Tensor], Tensor] = lambda count: count,
     ) -> Float[Tensor, ""]:
-        """Mean absolute difference of the re-blurred output to the input, where both are known.
+        """Weighted mean of how far the re-blurred output is from the input, where both are known.
 
         Args:
             output: what the network made of `blurry`.
             blurry: the frames themselves.
-            mean: over processes that share a batch, of how many pixels of each count.
+            weight: how much each pixel of `blurry` counts.
+            mean: over processes that share a batch, of the sum of weights of each.
         """
         made = expose_along(output, self.motion, Shutter(self.exposure), most=MOMENTS)
         valid = (self.sure >= SURE) & stays_inside(self.motion, self.exposure)
-        weight = valid.to(output.dtype)
+        weight = weight * valid
         error = ((made - blurry).abs() * weight).sum()
         return error / (mean(weight.sum()) * output.shape[1]).clamp(min=1.0)
 

@@ -32,8 +32,12 @@ class Recipe(schedule.Schedule):
     """How references become one target: robust, average, sequential, progressive."""
 
     threshold: float | None = None
-    """Confidence in [0, 1] from which a reference may speak; if not given 0.7 where confidence is a
-    probability (the paper's), else the strategy's own."""
+    """Confidence in [0, 1] from which a reference may speak; if not given 0.5 where the gate judges
+    afterwards, else 0.7 where confidence is a probability (the paper's), else the strategy's."""
+
+    gate: float = 0.04
+    """A target that is blurred again along the motion of its frame must be the blurry frame: the
+    difference, of values in [0, 1], that halves the trust in it; 0 for no gate."""
 
     backbone: str = "small"
     """Deblurring network: small, light, nafnet-w32, nafnet-w64, restormer-small, restormer."""
@@ -56,7 +60,7 @@ class Recipe(schedule.Schedule):
     refresh_every: int = 1500
     """Steps between two refreshes of the targets with the improved network."""
 
-    anchor: float = 0.25
+    anchor: float = 0.5
     """Share of every later batch that stays synthetic: exact truth beside pseudo-sharp targets."""
 
     reblur: float = 0.0
@@ -95,9 +99,8 @@ AT_LEAST = {
     "refresh_every": 1,
     "batch": 1,
     "crop": 32,
-    "reblur": 0,
 }
-SHARES = (*schedule.SHARES, "threshold", "anchor", "min_coverage")
+SHARES = (*schedule.SHARES, "threshold", "gate", "anchor", "reblur", "min_coverage")
 ABOVE_ZERO = (*schedule.ABOVE_ZERO, "exposure")
 # Written out, since the rooms that know them import torch; a test holds them against those.
 CHOICES = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bluref.errors import UserError
 from bluref.frames.crops import Crop
@@ -16,6 +16,7 @@ from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
 from bluref.pseudo.bank import Bank
+from bluref.pseudo.gate import THRESHOLD
 from bluref.pseudo.strategy import strategy_named
 from bluref.restore.backbones import Backbone, build_backbone
 from bluref.restore.deblurrer import Deblurrer
@@ -108,6 +109,8 @@ def train(
             moving = None
             if bank is not None and _needs_motion(recipe):
                 moving = find_moving(run, recipe, found, store, bank, observer)
+                if moving is not None and recipe.gate and recipe.threshold is None:
+                    bank.threshold = min(bank.threshold, THRESHOLD)
         # Several processes greet each other while a trainer is built.
         trainer = _build(run, _Given(recipe, found, store, bank, moving, processes), observer)
         observer.on_start(run, trainer.step, recipe.steps)
@@ -182,7 +185,7 @@ def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
 def _needs_motion(recipe: Recipe) -> bool:
     """Whether sharp frames will be blurred along it, or outputs."""
     synthesises = recipe.warm_start > 0 or round(recipe.batch * recipe.anchor) > 0
-    return recipe.reblur > 0 or (recipe.blur == "motion" and synthesises)
+    return max(recipe.reblur, recipe.gate) > 0 or (recipe.blur == "motion" and synthesises)
 
 
 def _begin_by_doing_nothing(model: Backbone) -> None:
@@ -247,7 +250,7 @@ def _source(given: _Given) -> Source[Batch]:
     return Curriculum(
         warm=given.synthetic(drawing),
         pseudo=PseudoBatches(
-            found.samples, store, own, bank, round=0, moving=given.moving if recipe.reblur else None
+            found.samples, store, own, bank, round=0, moving=given.moving, gate=recipe.gate
         ),
         anchor=given.synthetic(synthetic) if synthetic.batch else None,
         warm_start=min(recipe.warm_start, recipe.steps),
@@ -275,13 +278,20 @@ def _snapshots(
         blurry = torch.cat([store.cut(s.blurry, middle(s)) for s in followed])
         target, trust = torch.zeros_like(blurry), torch.zeros_like(blurry[:, :1])
         if isinstance(source, Curriculum) and source.phase(step - 1) == "pseudo":
-            made = [source.bank.target(source.pseudo.round, s, middle(s)) for s in followed]
-            target = torch.cat([m.image for m in made])
-            trust = torch.cat([m.weight for m in made])
+            target, trust = _shown(source.pseudo, [(s, middle(s)) for s in followed], blurry)
         deblur = Deblurrer(averaged_copy(average).cpu(), training_size=given.recipe.crop)
         observer.on_snapshot(Snapshot(step, blurry, target, trust, deblur(blurry)))
 
     return take
+
+
+def _shown(
+    pseudo: PseudoBatches, boxes: list[tuple[Sample, Crop]], blurry: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Targets of boxes, and how far they are trusted."""
+    reblur = pseudo.moving.around(boxes) if pseudo.moving else None
+    made = pseudo.targets(boxes, blurry, reblur)
+    return made.image, made.weight
 
 
 def _described(data: Path, recipe: Recipe, found: TrainingData) -> dict[str, dict[str, Any]]:
