@@ -77,10 +77,10 @@ def test_seeds_stand_side_by_side_and_the_bounds_around():
 
 def test_a_name_stays_when_the_study_grows_by_a_field():
     before = expand(study({"delta": (1, 5)}, rows=["supervised"]))
-    after = expand(study({"delta": (1, 5), "anchor": (0.25, 0.5)}, rows=["supervised"]))
+    after = expand(study({"delta": (1, 5), "anchor": (Recipe().anchor, 0.1)}, rows=["supervised"]))
     assert {(run.name, run.recipe) for run in before} < {(run.name, run.recipe) for run in after}
-    assert "robust-anchor_0.5-d1-n6-small-s0" in {run.name for run in after}
-    assert "robust, anchor 0.5" in {run.method for run in after}
+    assert "robust-anchor_0.1-d1-n6-small-s0" in {run.name for run in after}
+    assert "robust, anchor 0.1" in {run.method for run in after}
 
 
 def test_bounds_differ_from_a_run_only_in_what_they_are():
