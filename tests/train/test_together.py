@@ -1,8 +1,13 @@
 """Several processes that train one deblurring network."""
 
+import contextlib
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -27,19 +32,59 @@ SETTINGS = {
 }
 
 
-def train(footage, run, changes, *, several=False):
+ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def command(footage, run, changes, *, several, resume=False):
     launch = ["torch.distributed.run", "--nproc_per_node", "2", "-m"] if several else []
     settings = [str(word) for option in (SETTINGS | changes).items() for word in option]
     verb = ["bluref", "train", str(footage), "-o", str(run), *settings]
+    return [sys.executable, "-W", "ignore", "-m", *launch, *verb, *["--resume"][: int(resume)]]
+
+
+def train(footage, run, changes, *, several=False, resume=False):
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", *launch, *verb],
+        command(footage, run, changes, several=several, resume=resume),
         capture_output=True,
         text=True,
         check=False,
         timeout=200,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=ALONE,
     )
     assert done.returncode == 0, done.stderr
+
+
+def kill_at_step(step, footage, run, changes):
+    """Two processes and their launcher, killed without warning."""
+    started = subprocess.Popen(
+        command(footage, run, changes, several=True),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=ALONE,
+    )
+    while _steps_saved(run) < step and started.poll() is None:
+        time.sleep(0.05)
+    alive = [
+        int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if _names(path, run)
+    ]
+    for process in alive:
+        os.kill(process, signal.SIGKILL)
+    started.wait()
+    assert len(alive) == 3
+
+
+def _names(path, run):
+    """Whether a process was started with this run on its command line."""
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        return os.fsencode(run) in path.read_bytes().split(b"\0")
+    return False
+
+
+def _steps_saved(run):
+    try:
+        return json.loads((run / "last" / "meta.json").read_text())["step"]
+    except (OSError, ValueError):
+        return -1
 
 
 def entries(run):
@@ -61,6 +106,20 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(footage, tmp_path):
     # Adam magnifies the rounding of gradients that are nearly nothing.
     assert moved > 0
     assert apart < 1e-4 * moved
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found through /proc")
+def test_two_processes_that_are_killed_leave_a_run_that_goes_on_to_the_same_weights(
+    footage, tmp_path, digest
+):
+    changes = {"--batch": 2, "--save-every": 1, "--steps": 8}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(footage, whole, changes, several=True)
+    kill_at_step(3, footage, broken, changes)
+    assert 3 <= _steps_saved(broken) < 8
+    train(footage, broken, changes, several=True, resume=True)
+    assert digest(broken) == digest(whole)
 
 
 @pytest.mark.slow
