@@ -4,25 +4,33 @@ For a paired data set, every strategy is given references matched (a) on the blu
 the sharp truth, and its target is compared with the truth inside its own mask.
 
     python bench/target_quality.py DATA --delta 1 5 10 --every 4 --matcher dis compact
+    python bench/target_quality.py DATA --no-truth --gate 0.04 --thresholds 0.7 0.5 0.3
 
 "Gain" is what the loss sees: dB of the trust-weighted error of the target over that of the input.
+"Removed" is the share of the input's squared error that is gone where the target takes its place,
+by trust. With `--gate` each target is also judged by what it looks like when blurred again.
 """
 
 import argparse
 import tempfile
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from bluref.degrade.motion import Motion
+from bluref.frames.clip import Frame
 from bluref.frames.layouts import find_clips
+from bluref.frames.neighbours import with_neighbours
 from bluref.frames.references import ReferenceRule, Sample, choose_references
 from bluref.frames.split import split_clips
 from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
 from bluref.match.protocol import Matcher
 from bluref.pseudo.bank import _Encoded
-from bluref.pseudo.compact import compact
+from bluref.pseudo.compact import compact, expand
+from bluref.pseudo.gate import gated
 from bluref.pseudo.strategy import STRATEGIES
 from bluref.pseudo.target import PseudoSharp
 from bluref.pseudo.targets import target_in_box, whole_frame
@@ -49,13 +57,14 @@ class Tally:
         ]
         gain = psnr_db(weighted[0]) - psnr_db(weighted[1])
         coverage = mask.float().mean().item()
-        self.rows[row].append((psnr_db(errors[0]), psnr_db(errors[1]), coverage, gain))
+        removed = (weighted[1] - weighted[0]) / (blurry - truth).square().mean().item()
+        self.rows[row].append((psnr_db(errors[0]), psnr_db(errors[1]), coverage, gain, removed))
 
     def print(self, delta: int) -> None:
         for (shown, method), values in self.rows.items():
-            target, identity, coverage, gain = torch.tensor(values).mean(dim=0).tolist()
+            target, identity, coverage, gain, removed = torch.tensor(values).mean(dim=0).tolist()
             cells = [delta, shown, method, f"{target:.2f}", f"{identity:.2f}", f"{coverage:.3f}"]
-            cells.append(f"{gain:+.2f}")
+            cells += [f"{gain:+.2f}", f"{removed:.3f}"]
             print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
@@ -64,7 +73,20 @@ def whole(image: torch.Tensor) -> PseudoSharp:
     return PseudoSharp(image, ones, ones)
 
 
-def measure(options, sample: Sample, store: FrameStore, matcher: Matcher, tally: Tally) -> None:
+def motion_around(frame: Frame, among: Sequence[Frame], store: FrameStore, matcher: Matcher):
+    """What the matcher finds between a frame and its neighbours, as training keeps it."""
+    (sample,) = with_neighbours([frame], among)
+    target = matcher.encode(store.image(frame))
+    found = [matcher.match(target, matcher.encode(store.image(r))) for r in sample.references]
+    dense = expand(compact(found), whole_frame(store.size(frame)))
+    steps = [reference.index - frame.index for reference in sample.references]
+    fields = [dense.flow[n : n + 1] / abs(step) for n, step in enumerate(steps)]
+    if len(fields) == 1:
+        fields = [fields[0], -fields[0]] if steps[0] < 0 else [-fields[0], fields[0]]
+    return Motion(*fields)
+
+
+def measure(options, sample: Sample, motion, store, matcher: Matcher, tally: Tally) -> None:
     blurry, truth = store.image(sample.blurry), store.image(sample.truth)
     references = [_Encoded(i, matcher.encode(i)) for i in map(store.image, sample.references)]
     tally.add(("-", "identity"), whole(blurry), blurry, truth)
@@ -73,20 +95,23 @@ def measure(options, sample: Sample, store: FrameStore, matcher: Matcher, tally:
     for shown, seen in (("blurry", blurry), ("truth", truth))[: 1 + options.truth]:
         matched = {}  # three of the strategies match alike
         for strategy in (STRATEGIES[name] for name in options.strategy):
-            threshold = strategy.threshold_for(matcher)
-            if strategy.match not in matched:
-                found = strategy.match(matcher, seen, references, threshold)
-                matched[strategy.match] = compact(found)
-            matches = matched[strategy.match]
-            target = target_in_box(
-                matches,
-                sample.references,
-                whole_frame(store.size(sample.blurry)),
-                store=store,
-                strategy=strategy,
-                threshold=threshold,
-            )
-            tally.add((shown, strategy.name), target, blurry, truth)
+            for threshold in options.thresholds or [strategy.threshold_for(matcher)]:
+                if strategy.match not in matched:
+                    found = strategy.match(matcher, seen, references, threshold)
+                    matched[strategy.match] = compact(found)
+                target = target_in_box(
+                    matched[strategy.match],
+                    sample.references,
+                    whole_frame(store.size(sample.blurry)),
+                    store=store,
+                    strategy=strategy,
+                    threshold=threshold,
+                )
+                name = f"{strategy.name}, {threshold:g}"
+                tally.add((shown, name), target, blurry, truth)
+                if motion is not None:
+                    judged = gated(target, blurry, motion, options.exposure, half=options.gate)
+                    tally.add((shown, f"{name}, gate"), judged, blurry, truth)
 
 
 def main() -> None:
@@ -97,21 +122,30 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=4, help="take every n-th blurry frame")
     parser.add_argument("--matcher", nargs="+", default=["dis"])
     parser.add_argument("--strategy", nargs="+", default=list(STRATEGIES))
+    parser.add_argument("--thresholds", type=float, nargs="+", default=[])
+    parser.add_argument("--gate", type=float, help="difference that halves the trust")
+    parser.add_argument("--exposure", type=float, default=1.375, help="in frame intervals")
     parser.add_argument("--no-truth", dest="truth", action="store_false")
     options = parser.parse_args()
-    print("| delta | matcher sees | method | target dB | input dB in its mask | coverage | gain |")
-    print("|---|---|---|---|---|---|---|")
+    print(
+        "| delta | matcher sees | method | target dB | input dB in its mask | coverage | gain | removed |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         store = FrameStore(Path(folder))
         footage = split_clips(find_clips(options.data), "alternating", lambda frame: 0.0)
+        frames = [*footage.blurry, *footage.sharp]
         for delta in options.delta:
             rule = ReferenceRule(delta=delta, refs=options.refs)
             samples = choose_references(footage, rule)[:: options.every]
             for name in options.matcher:
                 print(f"matcher {name}")
-                tally = Tally()
+                tally, matcher = Tally(), matcher_named(name)
                 for sample in samples:
-                    measure(options, sample, store, matcher_named(name), tally)
+                    motion = None
+                    if options.gate:
+                        motion = motion_around(sample.blurry, frames, store, matcher)
+                    measure(options, sample, motion, store, matcher, tally)
                 tally.print(delta)
 
 
