@@ -19,7 +19,6 @@ from pathlib import Path
 
 import torch
 
-from bluref.degrade.motion import Motion
 from bluref.frames.clip import Frame
 from bluref.frames.layouts import find_clips
 from bluref.frames.neighbours import with_neighbours
@@ -28,10 +27,11 @@ from bluref.frames.split import split_clips
 from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
 from bluref.match.protocol import Matcher
-from bluref.pseudo.bank import _Encoded
-from bluref.pseudo.compact import compact, expand
+from bluref.pseudo.bank import Bank, _Encoded
+from bluref.pseudo.compact import compact
 from bluref.pseudo.gate import gated
-from bluref.pseudo.strategy import STRATEGIES
+from bluref.pseudo.motion import FootageMotion
+from bluref.pseudo.strategy import STRATEGIES, strategy_named
 from bluref.pseudo.target import PseudoSharp
 from bluref.pseudo.targets import target_in_box, whole_frame
 
@@ -75,15 +75,13 @@ def whole(image: torch.Tensor) -> PseudoSharp:
 
 def motion_around(frame: Frame, among: Sequence[Frame], store: FrameStore, matcher: Matcher):
     """What the matcher finds between a frame and its neighbours, as training keeps it."""
-    (sample,) = with_neighbours([frame], among)
-    target = matcher.encode(store.image(frame))
-    found = [matcher.match(target, matcher.encode(store.image(r))) for r in sample.references]
-    dense = expand(compact(found), whole_frame(store.size(frame)))
-    steps = [reference.index - frame.index for reference in sample.references]
-    fields = [dense.flow[n : n + 1] / abs(step) for n, step in enumerate(steps)]
-    if len(fields) == 1:
-        fields = [fields[0], -fields[0]] if steps[0] < 0 else [-fields[0], fields[0]]
-    return Motion(*fields)
+    strategy = strategy_named("average")
+    bank = Bank(
+        store.folder / "motion", matcher=matcher, strategy=strategy, threshold=0.0, store=store
+    )
+    motion = FootageMotion(with_neighbours([frame], among), bank)
+    motion.find()
+    return motion.around(motion.samples[0], whole_frame(store.size(frame)))[0]
 
 
 def measure(options, sample: Sample, motion, store, matcher: Matcher, tally: Tally) -> None:
@@ -127,10 +125,9 @@ def main() -> None:
     parser.add_argument("--exposure", type=float, default=1.375, help="in frame intervals")
     parser.add_argument("--no-truth", dest="truth", action="store_false")
     options = parser.parse_args()
-    print(
-        "| delta | matcher sees | method | target dB | input dB in its mask | coverage | gain | removed |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    columns = ("delta", "matcher sees", "method", "target dB", "input dB in its mask")
+    print("|", " | ".join((*columns, "coverage", "gain", "removed")), "|")
+    print("|---" * 8 + "|")
     with tempfile.TemporaryDirectory() as folder:
         store = FrameStore(Path(folder))
         footage = split_clips(find_clips(options.data), "alternating", lambda frame: 0.0)
