@@ -10,7 +10,7 @@ from bluref.degrade.tone import ToneConfig
 from bluref.degrade.warp import warp
 from bluref.frames.clip import Frame
 from bluref.frames.store import FrameStore
-from bluref.match.footage import FootageConfig, FootagePairs, blurred_along
+from bluref.match.footage import FootageConfig, FootagePairs
 from bluref.match.pairs import PairConfig, PairSource
 from bluref.media.picture import write_picture
 
@@ -73,18 +73,6 @@ def test_a_source_falls_back_to_warped_pictures_and_keeps_to_itself(clip):
     torch.testing.assert_close(mixed(5).flow[1:], again[:1])
     alone = PairSource(frames[:1], store, seed=1, batch=1, config=config)(0)
     assert alone.flow.shape == (1, 2, 128, 128)
-
-
-def test_blur_along_the_motion_is_centred_and_keeps_what_stands_still():
-    dot = torch.zeros(1, 3, 33, 33)
-    dot[..., 16, 16] = 1
-    still = torch.zeros(1, 2, 33, 33)
-    torch.testing.assert_close(blurred_along(dot, still, 1.0), dot, atol=1e-5, rtol=0)
-    moving = still.clone()
-    moving[:, 0] = 8
-    row = blurred_along(dot, moving, 1.0)[0, 0, 16]
-    assert (row > 0.01).sum() >= 8
-    torch.testing.assert_close(row, row.flip(0), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(

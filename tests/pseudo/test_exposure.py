@@ -87,7 +87,7 @@ def fitted(frames, tmp_path):
         Sample(f, tuple(r for r in frames if r.index % 2 and abs(r.index - f.index) <= 3), None)
         for f in frames[::2]
     ]
-    return fit_exposure(samples, bank("targets", "robust", 0.3), motion, store)
+    return fit_exposure(samples, bank("targets", "robust", 0.3), motion)
 
 
 @pytest.mark.parametrize("exposure", [1.0, 1.5])

@@ -7,6 +7,7 @@ import pytest
 from tests.train.conftest import panorama
 
 from bluref.media.picture import write_picture
+from bluref.train import moving
 from bluref.train.observe import Observer
 from bluref.train.run import train
 
@@ -30,6 +31,20 @@ def test_a_run_finds_how_long_the_shutter_was_open(footage, recipe, tmp_path):
     assert told["exposure"] == pytest.approx(5 / 3, abs=0.35)
     assert any("the shutter was open for 1." in text for text in heard.messages)
     assert heard.motion[-1] == (16, 16)
+
+
+def test_what_was_found_is_not_looked_for_again(footage, recipe, tmp_path, monkeypatch):
+    run, heard = tmp_path / "run", Listening()
+    train(footage, run, replace(recipe, steps=1))
+    (run / "exposure.json").write_text('{"exposure": 0.9, "answers": [0.9]}')
+    seen, fit = [], moving.fit_exposure
+    monkeypatch.setattr(moving, "fit_exposure", lambda *a: seen.append(a) or fit(*a))
+    train(footage, run, replace(recipe, steps=1), resume=True, observer=heard)
+    assert not seen
+    (run / "exposure.json").write_text('{"exposure": 0.9, "ans')  # torn
+    train(footage, run, replace(recipe, steps=1), resume=True, observer=heard)
+    assert len(seen) == 1
+    assert json.loads((run / "exposure.json").read_text())["exposure"] > 1
 
 
 @pytest.mark.parametrize(

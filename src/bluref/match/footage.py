@@ -14,17 +14,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from bluref.degrade.camera import CameraConfig, Exposure, random_exposure
-from bluref.degrade.light import to_linear, to_srgb
+from bluref.degrade.motion import Motion, Shutter, expose_along
 from bluref.degrade.tone import ToneConfig, random_tone
-from bluref.degrade.warp import inside, warp
+from bluref.degrade.warp import inside
 from bluref.frames.clip import Frame
 from bluref.frames.crops import random_crop
 from bluref.frames.randomness import randint
 from bluref.frames.store import FrameStore
 from bluref.match.dis import DISMatcher
-
-# Moments of the exposure that are added up for a blur along the motion.
-MOMENTS = 17
 
 
 @dataclass(frozen=True)
@@ -143,7 +140,8 @@ class FootagePairs:
         chance, share = torch.rand(2, generator=generator).tolist()
         if chance < self.config.along:
             low, high = self.config.exposure
-            target = blurred_along(target, velocity, low + (high - low) * share)
+            shutter = Shutter(low + (high - low) * share)
+            target = expose_along(target, Motion(-velocity, velocity), shutter)
             exposure = Exposure(
                 exposure.tone, tuple(stage for stage in exposure.stages if not stage.border)
             )
@@ -157,21 +155,3 @@ class FootagePairs:
         side = self.crop + 2 * border
         top, left = ((have - side) // 2 for have in picture.shape[-2:])
         return picture[..., top : top + side, left : left + side]
-
-
-def blurred_along(
-    picture: Float[Tensor, "1 3 h w"], velocity: Float[Tensor, "1 2 h w"], exposure: float
-) -> Float[Tensor, "1 3 h w"]:
-    """The mean of the picture moved along a field, over an exposure centred on it; linear light.
-
-    Args:
-        picture: sharp, sRGB-encoded.
-        velocity: pixels per unit of time.
-        exposure: duration, in the same unit.
-    """
-    light = to_linear(picture)
-    moments = torch.linspace(-0.5, 0.5, MOMENTS) * exposure
-    total = torch.zeros_like(light)
-    for moment in moments.tolist():
-        total += warp(light, velocity * moment, mode="bilinear")
-    return to_srgb((total / MOMENTS).clamp(min=0))

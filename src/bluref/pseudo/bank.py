@@ -100,6 +100,18 @@ class Bank:
         self.store = store
         self._encoded: OrderedDict[Frame, _Encoded] = OrderedDict()
 
+    def beside(
+        self, folder: Path, *, strategy: Strategy | None = None, threshold: float | None = None
+    ) -> "Bank":
+        """Another bank of the same matcher and frames, alike but for what is given."""
+        return Bank(
+            folder,
+            matcher=self.matcher,
+            strategy=strategy or self.strategy,
+            threshold=self.threshold if threshold is None else threshold,
+            store=self.store,
+        )
+
     def refresh(
         self,
         round_: int,

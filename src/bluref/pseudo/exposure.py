@@ -16,7 +16,6 @@ from torch import Tensor
 from bluref.degrade.motion import Motion, Shutter, expose_along
 from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
-from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank, BlurryItself
 from bluref.pseudo.motion import FootageMotion
 
@@ -42,14 +41,13 @@ class ExposureFit:
     """
 
     exposure: float | None
-    answers: tuple[float, ...]
+    answers: Sequence[float]
 
 
 def fit_exposure(
     samples: Sequence[Sample],
     targets: Bank,
     motion: FootageMotion,
-    store: FrameStore,
     *,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> ExposureFit:
@@ -59,7 +57,6 @@ def fit_exposure(
         samples: blurry frames with their references; some, spread over all, are asked.
         targets: a bank; its round 0 is made of the blurry frames themselves.
         motion: around the blurry frames; must have been found.
-        store: where frames are read from.
         tell: called with (done, all).
 
     Raises:
@@ -70,20 +67,19 @@ def fit_exposure(
     targets.refresh(0, asked, BlurryItself())
     answers = []
     for done, sample in enumerate(asked):
-        best = _explained(sample, targets, motion, store)
+        best = _explained(sample, targets, motion)
         answers += [] if best is None else [best]
         tell(done + 1, len(asked))
     exposure = median(answers) if len(answers) >= FEWEST else None
     return ExposureFit(exposure, tuple(answers))
 
 
-def _explained(
-    sample: Sample, targets: Bank, motion: FootageMotion, store: FrameStore
-) -> float | None:
+def _explained(sample: Sample, targets: Bank, motion: FootageMotion) -> float | None:
     """The exposure that explains the middle of a blurry frame."""
     moving = motion.sample(sample.blurry)
     if moving is None:
         return None
+    store = targets.store
     box = _middle(store.size(sample.blurry))
     target = targets.target(0, sample, box)
     around, sure = motion.around(moving, box)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -12,10 +13,9 @@ from bluref.frames.clip import Frame
 from bluref.frames.crops import Crop
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.references import Sample
-from bluref.frames.store import FrameStore
 from bluref.media.whole import write_text_whole
 from bluref.pseudo.bank import Bank
-from bluref.pseudo.exposure import fit_exposure
+from bluref.pseudo.exposure import ExposureFit, fit_exposure
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.train.data import TrainingData
@@ -56,7 +56,6 @@ def find_moving(
     run: Path,
     recipe: Recipe,
     found: TrainingData,
-    store: FrameStore,
     bank: Bank,
     observer: Observer,
 ) -> Moving | None:
@@ -68,7 +67,6 @@ def find_moving(
         run: the run folder; `motion` in it holds the matches, `exposure.json` what was found.
         recipe: of the run.
         found: blurry and sharp frames.
-        store: where they are read from.
         bank: of the run's targets.
         observer: watches.
 
@@ -84,37 +82,31 @@ def find_moving(
     if not samples:
         observer.on_message("no frame has a neighbour in time: blur will be made of random kernels")
         return None
-    motion = FootageMotion(samples, _bank(run / "motion", bank, store))
+    plain = strategy_named("average")  # each neighbour is matched by itself
+    matches = bank.beside(run / "motion", strategy=plain, threshold=0.0)
+    motion = FootageMotion(samples, matches)
     motion.find(tell=observer.on_motion)
-    if recipe.exposure is not None:
-        return Moving(motion, recipe.exposure)
-    fit = fit_exposure(found.samples, _like(bank, run / "motion" / "targets"), motion, store)
-    write_text_whole(run / FIT, json.dumps(asdict(fit)) + "\n")
+    exposure = recipe.exposure or _exposure(run, found, bank, motion, observer)
+    return Moving(motion, exposure)
+
+
+def _exposure(
+    run: Path, found: TrainingData, bank: Bank, motion: FootageMotion, observer: Observer
+) -> float:
+    """What was found when the run began, or is found now."""
+    path = run / FIT
+    with suppress(OSError, ValueError, TypeError):
+        return ExposureFit(**json.loads(path.read_text("utf-8"))).exposure or USUAL
+    fit = fit_exposure(found.samples, bank.beside(run / "motion" / "targets"), motion)
+    write_text_whole(path, json.dumps(asdict(fit)) + "\n")
     if fit.exposure is None:
         observer.on_message(
             f"how long the shutter was open cannot be told; taken for {USUAL:g} frame intervals"
             " (--exposure sets it)"
         )
-        return Moving(motion, USUAL)
+        return USUAL
     observer.on_message(
         f"the shutter was open for {fit.exposure:.2f} frame intervals"
         f" (found on {len(fit.answers)} frames)"
     )
-    return Moving(motion, fit.exposure)
-
-
-def _bank(folder: Path, like: Bank, store: FrameStore) -> Bank:
-    """A bank of plain matches, one for each neighbour."""
-    strategy = strategy_named("average")
-    return Bank(folder, matcher=like.matcher, strategy=strategy, threshold=0.0, store=store)
-
-
-def _like(bank: Bank, folder: Path) -> Bank:
-    """The same bank in another folder."""
-    return Bank(
-        folder,
-        matcher=bank.matcher,
-        strategy=bank.strategy,
-        threshold=bank.threshold,
-        store=bank.store,
-    )
+    return fit.exposure

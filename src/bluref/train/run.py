@@ -108,7 +108,7 @@ def train(
             checkpoint.repair(run / "last")
             moving = None
             if bank is not None and _needs_motion(recipe):
-                moving = find_moving(run, recipe, found, store, bank, observer)
+                moving = find_moving(run, recipe, found, bank, observer)
                 if moving is not None and recipe.gate and recipe.threshold is None:
                     bank.threshold = min(bank.threshold, THRESHOLD)
         # Several processes greet each other while a trainer is built.
