@@ -4,7 +4,7 @@ For a paired data set, every strategy is given references matched (a) on the blu
 the sharp truth, and its target is compared with the truth inside its own mask.
 
     python bench/target_quality.py DATA --delta 1 5 10 --every 4 --matcher dis compact
-    python bench/target_quality.py DATA --no-truth --gate 0.04 --thresholds 0.7 0.5 0.3
+    python bench/target_quality.py DATA --no-truth --gate 0.04 --exposure 1.4 --thresholds 0.7 0.5
 
 "Gain" is what the loss sees: dB of the trust-weighted error of the target over that of the input.
 "Removed" is the share of the input's squared error that is gone where the target takes its place,
@@ -81,7 +81,7 @@ def motion_around(frame: Frame, among: Sequence[Frame], store: FrameStore, match
     )
     motion = FootageMotion(with_neighbours([frame], among), bank)
     motion.find()
-    return motion.around(motion.samples[0], whole_frame(store.size(frame)))[0]
+    return motion.around(motion.samples[0], whole_frame(store.size(frame)))
 
 
 def measure(options, sample: Sample, motion, store, matcher: Matcher, tally: Tally) -> None:
@@ -108,7 +108,7 @@ def measure(options, sample: Sample, motion, store, matcher: Matcher, tally: Tal
                 name = f"{strategy.name}, {threshold:g}"
                 tally.add((shown, name), target, blurry, truth)
                 if motion is not None:
-                    judged = gated(target, blurry, motion, options.exposure, half=options.gate)
+                    judged = gated(target, blurry, *motion, options.exposure, half=options.gate)
                     tally.add((shown, f"{name}, gate"), judged, blurry, truth)
 
 
@@ -122,9 +122,11 @@ def main() -> None:
     parser.add_argument("--strategy", nargs="+", default=list(STRATEGIES))
     parser.add_argument("--thresholds", type=float, nargs="+", default=[])
     parser.add_argument("--gate", type=float, help="difference that halves the trust")
-    parser.add_argument("--exposure", type=float, default=1.375, help="in frame intervals")
+    parser.add_argument("--exposure", type=float, help="of the gate, in frame intervals")
     parser.add_argument("--no-truth", dest="truth", action="store_false")
     options = parser.parse_args()
+    if options.gate and not options.exposure:
+        parser.error("--gate needs --exposure; `bluref train` says what it finds")
     columns = ("delta", "matcher sees", "method", "target dB", "input dB in its mask")
     print("|", " | ".join((*columns, "coverage", "gain", "removed")), "|")
     print("|---" * 8 + "|")

@@ -9,6 +9,7 @@ from bluref.degrade.motion import (
     ShutterConfig,
     expose_along,
     random_shutter,
+    stays_inside,
 )
 
 INNER = (..., slice(8, -8), slice(16, -16))
@@ -95,6 +96,34 @@ def test_a_wrong_picture_is_mended_by_descending_the_gradient():
     error.backward()
     better = guess.detach() - 0.5 * guess.grad
     assert (better - truth)[INNER].square().mean() < (blurry - truth)[INNER].square().mean()
+
+
+def test_what_comes_in_from_beyond_the_frame_is_told():
+    still = torch.zeros(1, 2, 32, 96)
+    motion = Motion(still, rightwards(12.0).after)  # it moves right in the second half
+    known = stays_inside(motion, 1.0)
+    picture = stripes()
+    generator = torch.Generator().manual_seed(0)
+    beyond = torch.rand(2, 3, 32, 24, generator=generator)
+    scene = torch.cat((beyond[:1], picture, beyond[1:]), dim=-1)
+    wide = rightwards(12.0, w=144).after
+    seen = expose_along(scene, Motion(0 * wide, wide), Shutter(1.0), moments=21)[..., 24:-24]
+    made = expose_along(picture, motion, Shutter(1.0), moments=21)
+    same = (made - seen).abs().amax(dim=1, keepdim=True) < 1e-3
+    assert same[known].all()
+    assert not same[..., :5].all()
+    assert not known[..., :5].any()
+    assert known[..., 7:].all()
+
+
+def test_a_picture_does_not_depend_on_those_beside_it():
+    motions = [rightwards(4.0), rightwards(30.0)]
+    sides = ([motion.before for motion in motions], [motion.after for motion in motions])
+    pictures = torch.cat((stripes(), stripes(3)))
+    both = Motion(*map(torch.cat, sides))
+    together = expose_along(pictures, both, Shutter(1.0), moments=11)
+    alone = expose_along(stripes(), motions[0], Shutter(1.0), moments=11)
+    torch.testing.assert_close(together[:1], alone)
 
 
 def test_shutters_are_drawn_within_bounds_by_the_generator_alone():

@@ -11,7 +11,7 @@ from bluref.frames.store import FrameStore
 from bluref.match.dis import DISMatcher
 from bluref.media.picture import write_picture
 from bluref.pseudo.bank import Bank
-from bluref.pseudo.exposure import exposure_between, fit_exposure
+from bluref.pseudo.exposure import _inner, exposure_between, fit_exposure
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 
@@ -51,6 +51,19 @@ def test_a_picture_that_no_blur_explains_has_no_exposure():
     nowhere = torch.zeros_like(EVERYWHERE)
     blurry = expose_along(sharp, motion, Shutter(1.0))
     assert exposure_between(sharp, blurry, motion, nowhere) is None
+
+
+@pytest.mark.parametrize("size", [(20, 30), (48, 48), (48, 200)])
+def test_frames_that_are_all_border_have_no_inner_part(size):
+    assert not _inner(torch.ones(1, 1, *size, dtype=torch.bool)).any()
+
+
+def test_the_inner_part_keeps_away_from_holes_and_edges():
+    mask = torch.ones(1, 1, 100, 120, dtype=torch.bool)
+    mask[..., 50, 60] = False
+    inner = _inner(mask)
+    assert inner.sum() == (100 - 2 * 28) * (120 - 2 * 28) - 9 * 9
+    assert not inner[..., 46:55, 56:65].any()
 
 
 def write_footage(folder, exposure):

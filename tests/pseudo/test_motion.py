@@ -1,6 +1,7 @@
 """Motion of footage from matches between neighbours."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 import torch
@@ -65,8 +66,9 @@ def velocity(field):
 def test_motion_is_told_per_frame_interval_however_far_the_neighbours_are(motion_of, indices):
     samples, motion = motion_of(indices)
     around, sure = motion.around(samples[indices[1]], BOX)
-    assert velocity(around.before) == [-2.0, -1.0]
-    assert velocity(around.after) == [2.0, 1.0]
+    step = min(b - a for a, b in pairwise(indices))  # of a clip that keeps every so many frames
+    assert velocity(around.before) == [-2.0 * step, -1.0 * step]
+    assert velocity(around.after) == [2.0 * step, 1.0 * step]
     inner = sure[..., 8:-8, 12:-12]  # nearer the edges a path leaves the frame
     torch.testing.assert_close(inner, torch.full_like(inner, 0.4), atol=0.005, rtol=0)
 

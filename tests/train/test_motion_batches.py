@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bluref.degrade.camera import only_motion
+from bluref.degrade.motion import Motion
 from bluref.errors import UserError
 from bluref.frames.layouts import find_clips
 from bluref.frames.neighbours import with_neighbours
@@ -35,10 +36,10 @@ def batches(footage, tmp_path):
     )
     motion = FootageMotion(with_neighbours(frames, frames), bank)
     motion.find()
-    moving = [motion.sample(frame) for frame in found.blurry]
+    lenders = [motion.sample(frame) for frame in found.blurry]
     return MotionBatches(
         frames=found.sharp,
-        moving=moving,
+        lenders=lenders,
         motion=motion,
         exposure=1.5,
         store=store,
@@ -76,20 +77,41 @@ def _contains(image, crop):
     return any((windows - f[0][:, None, None]).abs().amax((0, 3, 4)).min() < 1e-3 for f in flipped)
 
 
-def test_borrowed_motion_is_that_of_a_blurry_frame(batches):
-    still = replace(batches, frames=batches.frames[:1], moving=[], exposure=0.0)
-    assert (still(0).blurry - still(0).target).abs().mean() < 1e-3
-    borrowing = replace(batches, borrowed=1.0)
-    own = replace(batches, borrowed=0.0)
-    assert torch.equal(borrowing(2).target, own(2).target)
-    assert not torch.equal(borrowing(2).blurry, own(2).blurry)
+def test_borrowed_motion_is_that_of_the_lender(batches):
+    """Everything travels sideways; what borrows from a lender that climbs is blurred upwards."""
+
+    class Climbing(FootageMotion):
+        def around(self, sample, crop):
+            motion, sure = super().around(sample, crop)
+            if sample in batches.lenders:
+                motion = Motion(motion.before.flip(1), motion.after.flip(1))
+            return motion, sure
+
+    def contrast(made, axis):
+        return torch.cat([made(step).blurry for step in range(4)]).diff(dim=axis).square().mean()
+
+    climbing = replace(batches, motion=Climbing(batches.motion.samples, batches.motion.bank))
+    borrowing = replace(climbing, borrowed=1.0)
+    assert torch.equal(borrowing(2).target, climbing(2).target)
+    assert contrast(climbing, -1) < 0.8 * contrast(climbing, -2)
+    assert contrast(borrowing, -2) < 0.8 * contrast(borrowing, -1)
+
+
+def test_motion_that_nobody_is_sure_of_is_none(batches):
+    class Lost(FootageMotion):
+        def around(self, sample, crop):
+            motion, sure = super().around(sample, crop)
+            return motion, 0.1 * sure
+
+    lost = replace(batches, motion=Lost(batches.motion.samples, batches.motion.bank))
+    assert (lost(0).blurry - lost(0).target).abs().mean() < 1e-3
 
 
 def test_a_frame_without_neighbours_borrows_or_stands_still(batches):
-    strangers = replace(batches.motion, samples=batches.moving)  # sharp frames are not among them
+    strangers = replace(batches.motion, samples=batches.lenders)  # sharp frames are not among them
     borrowing = replace(batches, motion=strangers)
     assert (borrowing(0).blurry - borrowing(0).target).abs().mean() > 0.02
-    nobody = replace(batches, motion=replace(batches.motion, samples=[]), moving=[])
+    nobody = replace(batches, motion=replace(batches.motion, samples=[]), lenders=[])
     assert (nobody(0).blurry - nobody(0).target).abs().mean() < 1e-3
 
 

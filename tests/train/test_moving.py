@@ -38,7 +38,7 @@ def test_what_was_found_is_not_looked_for_again(footage, recipe, tmp_path, monke
     train(footage, run, replace(recipe, steps=1))
     (run / "exposure.json").write_text('{"exposure": 0.9, "answers": [0.9]}')
     seen, fit = [], moving.fit_exposure
-    monkeypatch.setattr(moving, "fit_exposure", lambda *a: seen.append(a) or fit(*a))
+    monkeypatch.setattr(moving, "fit_exposure", lambda *a, **k: seen.append(a) or fit(*a, **k))
     train(footage, run, replace(recipe, steps=1), resume=True, observer=heard)
     assert not seen
     (run / "exposure.json").write_text('{"exposure": 0.9, "ans')  # torn

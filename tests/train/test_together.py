@@ -62,7 +62,8 @@ def kill_at_step(step, footage, run, changes):
         stderr=subprocess.DEVNULL,
         env=ALONE,
     )
-    while _steps_saved(run) < step and started.poll() is None:
+    given_up = time.monotonic() + 200
+    while _steps_saved(run) < step and started.poll() is None and time.monotonic() < given_up:
         time.sleep(0.05)
     alive = [
         int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if _names(path, run)

@@ -17,7 +17,7 @@ from bluref.degrade.paths import halved, length, path_back, resized
 from bluref.degrade.warp import inside, warp
 
 SPACING = 2.0  # pixels between moments at most; resampling fills what lies between
-FEWEST, MOST = 5, 41  # moments of an exposure
+FEWEST, MOST = 5, 41  # moments of an exposure, where speed decides
 DARKEST = 1e-8  # linear light below which the slope of the curve back would be endless
 
 
@@ -105,7 +105,7 @@ def random_shutter(generator: torch.Generator, usual: float, config: ShutterConf
 
 
 def expose_along(
-    sharp: Float[Tensor, "b 3 h w"], motion: Motion, shutter: Shutter, *, most: int = MOST
+    sharp: Float[Tensor, "b 3 h w"], motion: Motion, shutter: Shutter, *, moments: int | None = None
 ) -> Float[Tensor, "b 3 h w"]:
     """The mean in linear light of the frame moved along its motion while the shutter is open.
 
@@ -116,10 +116,11 @@ def expose_along(
         sharp: sRGB-encoded, in [0, 1].
         motion: of the same size.
         shutter: how long, and how.
-        most: moments at most, for speed.
+        moments: of the exposure that are added up; else as many as the fastest of all pictures
+            asks for. With a number a picture does not depend on those beside it.
     """
     light = sharp.clamp(0, 1).pow(shutter.gamma)
-    steps = _steps(motion.speed(), shutter, most)
+    steps = ((moments or _moments(motion.speed(), shutter)) - 1) // 2
     weight = shutter.openness(0.0)
     total, weights = light * weight, weight
     size = light.shape[-2:]
@@ -134,14 +135,15 @@ def expose_along(
 def stays_inside(motion: Motion, exposure: float) -> Bool[Tensor, "b 1 h w"]:
     """Where what is seen during the exposure lies within the frame, so that all of it is known."""
     size = (motion.after.shape[-2], motion.after.shape[-1])
-    ends = (0.5 * exposure * motion.before, 0.5 * exposure * motion.after)
-    return inside(ends[0], size) & inside(ends[1], size)
+    # What ends at q came from about q - time * flow(q): the way that `expose_along` looks.
+    starts = (-0.5 * exposure * motion.before, -0.5 * exposure * motion.after)
+    return inside(starts[0], size) & inside(starts[1], size)
 
 
-def _steps(speed: float, shutter: Shutter, most: int) -> int:
-    """Moments on either side of the middle."""
-    moments = min(max(1 + speed * shutter.exposure / SPACING, FEWEST), most)
-    return math.ceil((moments - 1) / 2)
+def _moments(speed: float, shutter: Shutter) -> int:
+    """Odd: the middle, and as many on either side of it."""
+    moments = min(max(1 + speed * shutter.exposure / SPACING, FEWEST), MOST)
+    return 1 + 2 * math.ceil((moments - 1) / 2)
 
 
 def _paths(

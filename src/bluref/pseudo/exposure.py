@@ -64,12 +64,12 @@ def fit_exposure(
     """
     known = [sample for sample in samples if motion.sample(sample.blurry)]
     asked = known[:: -(-len(known) // FRAMES)] if known else []
-    targets.refresh(0, asked, BlurryItself())
+    targets.refresh(0, asked, BlurryItself(), tell=lambda done, total: tell(done, 2 * total))
     answers = []
-    for done, sample in enumerate(asked):
+    for done, sample in enumerate(asked, start=len(asked) + 1):
         best = _explained(sample, targets, motion)
         answers += [] if best is None else [best]
-        tell(done + 1, len(asked))
+        tell(done, 2 * len(asked))
     exposure = median(answers) if len(answers) >= FEWEST else None
     return ExposureFit(exposure, tuple(answers))
 
@@ -94,7 +94,7 @@ def exposure_between(
     motion: Motion,
     valid: Bool[Tensor, "1 1 h w"],
 ) -> float | None:
-    """The exposure that makes one picture of the other; None where no blur explains it.
+    """The exposure that makes one picture of the other; None where none of `TRIED` explains it.
 
     Least squares over `TRIED`, and a parabola through the best and those beside it.
 
@@ -112,10 +112,8 @@ def exposure_between(
         for e in TRIED
     ]
     best = min(range(len(errors)), key=errors.__getitem__)
-    if best == 0 or errors[best] > TELLING * errors[0]:
+    if best in (0, len(TRIED) - 1) or errors[best] > TELLING * errors[0]:
         return None
-    if best == len(TRIED) - 1:
-        return TRIED[best]
     left, here, right = errors[best - 1 : best + 2]
     bend = left - 2 * here + right
     aside = (left - right) / (2 * bend) if bend > 0 else 0.0
@@ -129,5 +127,7 @@ def _middle(size: tuple[int, int]) -> Crop:
 
 def _inner(mask: Bool[Tensor, "1 1 h w"]) -> Bool[Tensor, "1 1 h w"]:
     """Without what lies near an edge of the box or near a pixel that is not in the mask."""
-    outside = F.pad(1 - mask.float()[..., BORDER:-BORDER, BORDER:-BORDER], (BORDER,) * 4, value=1.0)
+    outside = torch.ones_like(mask, dtype=torch.float32)
+    inner = (..., slice(BORDER, -BORDER), slice(BORDER, -BORDER))
+    outside[inner] = 1 - mask[inner].float()
     return F.max_pool2d(outside, 2 * REACH + 1, 1, REACH) == 0

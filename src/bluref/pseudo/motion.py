@@ -36,21 +36,40 @@ class FootageMotion:
         """The frame with its neighbours; None if it has none."""
         return self._by_frame.get(frame)
 
-    def find(self, *, tell: Callable[[int, int], None] = lambda done, total: None) -> None:
+    @cached_property
+    def _intervals(self) -> dict[str, int]:
+        """The smallest step between frame numbers of each clip: it may keep every k-th frame."""
+        steps: dict[str, int] = {}
+        for sample in self.samples:
+            for frame in sample.references:
+                step = abs(frame.index - sample.blurry.index)
+                steps[frame.clip] = min(step, steps.get(frame.clip, step))
+        return steps
+
+    def find(
+        self,
+        *,
+        first: int = 0,
+        every: int = 1,
+        tell: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
         """Match what is not matched yet.
 
         Args:
+            first: sample to begin with, where others match those before it.
+            every: how many share the work, each taking every so many samples.
             tell: called with (done, all).
 
         Raises:
             UserError: neighbours differ in size, or the disk is full.
         """
-        self.bank.refresh(0, self.samples, BlurryItself(), tell=tell)
+        self.bank.refresh(0, self.samples[first::every], BlurryItself(), tell=tell)
 
     def around(self, sample: Sample, crop: Crop) -> tuple[Motion, Float[Tensor, "1 1 h w"]]:
         """Motion inside a box of the sample's frame, flips applied, and how far to believe it.
 
-        A frame that has but one neighbour moves as steadily on the other side.
+        A frame that has but one neighbour moves as steadily on the other side. An interval is the
+        smallest step between two frames of the clip.
 
         Returns:
             motion per frame interval, and the smaller confidence of the two matches.
@@ -59,7 +78,8 @@ class FootageMotion:
             UserError: the match is not there, `find` was not called.
         """
         dense = expand(self.bank.matches(0, sample), crop)
-        steps = [frame.index - sample.blurry.index for frame in sample.references]
+        interval = self._intervals[sample.blurry.clip]
+        steps = [(frame.index - sample.blurry.index) / interval for frame in sample.references]
         fields = [_flipped(dense.flow[n : n + 1] / abs(step), crop) for n, step in enumerate(steps)]
         if len(fields) == 1:
             fields = [fields[0], -fields[0]] if steps[0] < 0 else [-fields[0], fields[0]]

@@ -67,6 +67,10 @@ class Watch(Observer):
         """Show of how many frames the motion is known."""
         self._show("following motion", done, total)
 
+    def on_exposure(self, done: int, total: int) -> None:
+        """Show how far that is."""
+        self._show("finding the exposure", done, total)
+
     def on_refresh(self, round_: int, done: int, total: int) -> None:
         """Show how many frames are matched."""
         self._show(f"matching, round {round_}", done, total)

@@ -225,7 +225,7 @@ class PseudoBatches:
         )
         if reblur is None or not self.gate:
             return target
-        return gated(target, blurry, reblur.motion, reblur.exposure, half=self.gate)
+        return gated(target, blurry, reblur.motion, reblur.sure, reblur.exposure, half=self.gate)
 
 
 def draw(

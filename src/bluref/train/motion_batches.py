@@ -21,6 +21,10 @@ from bluref.train.batches import Batch, Drawing
 
 # Pixels around a crop from which things may move into it; what comes from farther repeats the edge.
 MARGIN = 40
+# Mean confidence of motion below which it is none: across a cut, things do not move.
+SURE = 0.2
+# Lenders that are asked before a picture stands still.
+TRIES = 4
 
 
 def _after_the_shutter() -> CameraConfig:
@@ -44,9 +48,9 @@ class MotionBatches:
 
     Attributes:
         frames: sharp frames.
-        moving: blurry frames with their neighbours: the motion that blurred them may be borrowed.
+        lenders: frames with their neighbours, whose motion may be borrowed.
         motion: around the frames that have neighbours.
-        borrowed: share of items that take the motion of a blurry frame, from anywhere in it; the
+        borrowed: share of items that take the motion of another frame, from anywhere in it; the
             others move as they did. A frame without motion of its own always borrows.
         exposure: of the footage, in frame intervals.
         store: where frames are read from.
@@ -56,7 +60,7 @@ class MotionBatches:
     """
 
     frames: Sequence[Frame]
-    moving: Sequence[Sample]
+    lenders: Sequence[Sample]
     motion: FootageMotion
     exposure: float
     store: FrameStore
@@ -93,17 +97,20 @@ class MotionBatches:
         return exposure(blurry, torch.zeros_like(blurry[:, :1])), sharp[inner]
 
     def _motion(self, frame: Frame, box: Crop, generator: torch.Generator) -> Motion:
-        """Its own, or that of a blurry frame."""
+        """Its own, or that of a frame that lends; none if nothing is known."""
         own = self.motion.sample(frame)
         borrows = torch.rand((), generator=generator).item() < self.borrowed
-        if self.moving and (borrows or own is None):
-            lender = self.moving[randint(generator, len(self.moving))]
+        if own is not None and not borrows:
+            motion, sure = self.motion.around(own, box)
+            if sure.mean() >= SURE:
+                return motion
+        for _ in range(TRIES if self.lenders else 0):
+            lender = self.lenders[randint(generator, len(self.lenders))]
             size = self.store.size(lender.blurry)
             if min(size) >= box.height:  # else it is too small to lend so large a piece
-                return self.motion.around(lender, random_crop(generator, size, box.height))[0]
-        return _still(box) if own is None else self.motion.around(own, box)[0]
-
-
-def _still(box: Crop) -> Motion:
-    nothing = torch.zeros(1, 2, box.height, box.width)
-    return Motion(nothing, nothing)
+                crop = random_crop(generator, size, box.height)
+                motion, sure = self.motion.around(lender, crop)
+                if sure.mean() >= SURE:
+                    return motion
+        nothing = torch.zeros(1, 2, box.height, box.width)
+        return Motion(nothing, nothing)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from bluref.degrade.motion import Motion
+from bluref.errors import UserError
 from bluref.frames.clip import Frame
 from bluref.frames.crops import Crop
 from bluref.frames.neighbours import with_neighbours
@@ -20,6 +21,7 @@ from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.train.data import TrainingData
 from bluref.train.observe import Observer
+from bluref.train.processes import Processes
 from bluref.train.reblur import Reblur, joined
 from bluref.train.recipe import Recipe
 
@@ -58,10 +60,12 @@ def find_moving(
     found: TrainingData,
     bank: Bank,
     observer: Observer,
+    processes: Processes,
 ) -> Moving | None:
     """Match every frame with its neighbours, and fit the exposure unless the recipe gives it.
 
-    What is on disk already is kept: interrupted, it goes on where it was.
+    What is on disk already is kept: interrupted, it goes on where it was. Several processes share
+    the frames; the first of them fits the exposure.
 
     Args:
         run: the run folder; `motion` in it holds the matches, `exposure.json` what was found.
@@ -69,6 +73,7 @@ def find_moving(
         found: blurry and sharp frames.
         bank: of the run's targets.
         observer: watches.
+        processes: who else trains.
 
     Returns:
         None where frames have no neighbours: single photographs do not show how things move.
@@ -80,13 +85,23 @@ def find_moving(
     frames = [*found.sharp, *blurry]
     samples = with_neighbours(frames, frames)
     if not samples:
-        observer.on_message("no frame has a neighbour in time: blur will be made of random kernels")
+        observer.on_message(
+            "no frame has a neighbour in time: sharp frames are blurred by random kernels,"
+            " and nothing is blurred again (--gate, --reblur)"
+        )
         return None
     plain = strategy_named("average")  # each neighbour is matched by itself
     matches = bank.beside(run / "motion", strategy=plain, threshold=0.0)
     motion = FootageMotion(samples, matches)
-    motion.find(tell=observer.on_motion)
-    exposure = recipe.exposure or _exposure(run, found, bank, motion, observer)
+    try:
+        motion.find(first=processes.rank, every=processes.count, tell=observer.on_motion)
+    except Exception:
+        processes.any(True)  # or the others would wait for ever
+        raise
+    if processes.any(False):
+        raise UserError("another process failed to follow the motion", "see what it said")
+    with processes.first_goes_first():
+        exposure = recipe.exposure or _exposure(run, found, bank, motion, observer)
     return Moving(motion, exposure)
 
 
@@ -97,7 +112,8 @@ def _exposure(
     path = run / FIT
     with suppress(OSError, ValueError, TypeError):
         return ExposureFit(**json.loads(path.read_text("utf-8"))).exposure or USUAL
-    fit = fit_exposure(found.samples, bank.beside(run / "motion" / "targets"), motion)
+    targets = bank.beside(run / "motion" / "targets")
+    fit = fit_exposure(found.samples, targets, motion, tell=observer.on_exposure)
     write_text_whole(path, json.dumps(asdict(fit)) + "\n")
     if fit.exposure is None:
         observer.on_message(

@@ -41,6 +41,9 @@ class Observer:
     def on_motion(self, done: int, total: int) -> None:
         """Frames are being matched with their neighbours."""
 
+    def on_exposure(self, done: int, total: int) -> None:
+        """How long the shutter was open is being found."""
+
     def on_refresh(self, round_: int, done: int, total: int) -> None:
         """Targets are being renewed."""
 

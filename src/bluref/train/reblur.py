@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bluref.degrade.motion import Motion, Shutter, expose_along, stays_inside
 
-# Moments of the exposure, at most: with twice as many a step takes half as long again.
+# Moments of the exposure that are added up: with twice as many this loss takes twice as long.
 MOMENTS = 11
 # Least confidence of the motion between neighbours.
 SURE = 0.5
@@ -49,7 +49,7 @@ class Reblur:
             weight: how much each pixel of `blurry` counts.
             mean: over processes that share a batch, of the sum of weights of each.
         """
-        made = expose_along(output, self.motion, Shutter(self.exposure), most=MOMENTS)
+        made = expose_along(output, self.motion, Shutter(self.exposure), moments=MOMENTS)
         valid = (self.sure >= SURE) & stays_inside(self.motion, self.exposure)
         weight = weight * valid
         error = ((made - blurry).abs() * weight).sum()

@@ -106,11 +106,11 @@ def train(
             settle(run, _described(data, recipe, found), observer)
             store.prepare(found.frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
-            moving = None
-            if bank is not None and _needs_motion(recipe):
-                moving = find_moving(run, recipe, found, bank, observer)
-                if moving is not None and recipe.gate and recipe.threshold is None:
-                    bank.threshold = min(bank.threshold, THRESHOLD)
+        moving = None
+        if bank is not None and _needs_motion(recipe):
+            moving = find_moving(run, recipe, found, bank, observer, processes)
+            if moving is not None and recipe.gate and recipe.threshold is None:
+                bank.threshold = min(bank.threshold, THRESHOLD)
         # Several processes greet each other while a trainer is built.
         trainer = _build(run, _Given(recipe, found, store, bank, moving, processes), observer)
         observer.on_start(run, trainer.step, recipe.steps)
@@ -137,7 +137,8 @@ class _Given:
         motion = self.moving.motion
         return MotionBatches(
             frames=self.found.sharp,
-            moving=[s for b in self.found.samples if (s := motion.sample(b.blurry))],
+            lenders=[s for b in self.found.samples if (s := motion.sample(b.blurry))]
+            or motion.samples,
             motion=motion,
             exposure=self.moving.exposure,
             store=self.store,
@@ -185,7 +186,9 @@ def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
 def _needs_motion(recipe: Recipe) -> bool:
     """Whether sharp frames will be blurred along it, or outputs."""
     synthesises = recipe.warm_start > 0 or round(recipe.batch * recipe.anchor) > 0
-    return max(recipe.reblur, recipe.gate) > 0 or (recipe.blur == "motion" and synthesises)
+    has_targets = recipe.warm_start < recipe.steps
+    judges = max(recipe.reblur, recipe.gate) > 0 and has_targets
+    return judges or (recipe.blur == "motion" and synthesises)
 
 
 def _begin_by_doing_nothing(model: Backbone) -> None:
@@ -250,7 +253,13 @@ def _source(given: _Given) -> Source[Batch]:
     return Curriculum(
         warm=given.synthetic(drawing),
         pseudo=PseudoBatches(
-            found.samples, store, own, bank, round=0, moving=given.moving, gate=recipe.gate
+            found.samples,
+            store,
+            own,
+            bank,
+            round=0,
+            moving=given.moving if max(recipe.gate, recipe.reblur) > 0 else None,
+            gate=recipe.gate,
         ),
         anchor=given.synthetic(synthetic) if synthetic.batch else None,
         warm_start=min(recipe.warm_start, recipe.steps),

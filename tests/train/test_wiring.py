@@ -1,0 +1,98 @@
+"""What the recipe asks for reaches the batches and the loss."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bluref.frames.layouts import find_clips
+from bluref.frames.neighbours import with_neighbours
+from bluref.frames.references import ReferenceRule, choose_references
+from bluref.frames.split import split_clips
+from bluref.frames.store import FrameStore
+from bluref.match.dis import DISMatcher
+from bluref.pseudo.bank import Bank, BlurryItself
+from bluref.pseudo.motion import FootageMotion
+from bluref.pseudo.strategy import strategy_named
+from bluref.restore.backbones import build_backbone
+from bluref.train import run as module
+from bluref.train.batches import Drawing, PseudoBatches
+from bluref.train.deblurring import Deblurring
+from bluref.train.moving import Moving
+from bluref.train.run import train
+
+
+@pytest.fixture
+def batches(footage, tmp_path):
+    store = FrameStore(tmp_path / "store")
+    found = split_clips(find_clips(footage, part="train"), "alternating", lambda frame: 0.0)
+    samples = choose_references(found, ReferenceRule(refs=2))
+    bank = Bank(
+        tmp_path / "bank",
+        matcher=DISMatcher(),
+        strategy=strategy_named("robust"),
+        threshold=0.3,
+        store=store,
+    )
+    bank.refresh(0, samples, BlurryItself())
+    frames = [*found.sharp, *found.blurry]
+    motion = FootageMotion(with_neighbours(frames, frames), bank.beside(tmp_path / "motion"))
+    motion.find()
+    drawing = Drawing(seed=1, batch=4, crop=64)
+    return PseudoBatches(samples, store, drawing, bank, 0, moving=Moving(motion, 5 / 3))
+
+
+def test_the_gate_lowers_trust_and_changes_nothing_else(batches):
+    plain, judged = batches(3), replace(batches, gate=0.04)(3)
+    assert torch.equal(plain.target, judged.target)
+    assert torch.equal(plain.blurry, judged.blurry)
+    assert (judged.weight <= plain.weight).all()
+    assert judged.weight.mean() < 0.99 * plain.weight.mean()
+
+
+def test_re_blurring_adds_what_silent_pixels_of_the_footage_cost(batches):
+    torch.manual_seed(0)
+    model = build_backbone("small")
+    own = batches(3)
+    batch = own.anchored(replace(own, reblur=None))
+    plain = Deblurring("l1", 0.0, use_bf16=False).loss(model, batch)[0]
+    held, output = Deblurring("l1", 0.0, use_bf16=False, reblur=0.5).loss(model, batch)
+    cost = batch.reblur.loss(output[:4], own.blurry, 1 - own.weight)
+    assert cost > 0.001
+    torch.testing.assert_close(held - plain, 0.5 * cost)
+
+
+@pytest.mark.parametrize(
+    ("settings", "threshold"),
+    [
+        ({"matcher": "compact"}, 0.5),
+        ({"matcher": "compact", "gate": 0.0}, 0.7),
+        ({"matcher": "compact", "threshold": 0.9}, 0.9),
+        ({"matcher": "dis"}, 0.3),
+    ],
+)
+def test_references_speak_from_a_lower_confidence_where_a_gate_judges(
+    footage, recipe, tmp_path, monkeypatch, settings, threshold
+):
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    seen = []
+
+    def build(run, given, observer):
+        seen.append(given.bank.threshold)
+        raise Stop
+
+    monkeypatch.setattr(module, "_build", build)
+    nothing = Bank(
+        tmp_path / "none",
+        matcher=DISMatcher(),
+        strategy=strategy_named("average"),
+        threshold=0.0,
+        store=FrameStore(tmp_path / "store"),
+    )
+    motion = Moving(FootageMotion([], nothing), 1.0)
+    monkeypatch.setattr(module, "find_moving", lambda *_: motion)
+    with pytest.raises(Stop):
+        train(footage, tmp_path / "run", replace(recipe, **settings))
+    assert seen == [threshold]
