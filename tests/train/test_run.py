@@ -56,7 +56,7 @@ def test_the_network_sees_the_blurry_frame_itself(footage, recipe, tmp_path, mon
     real = Trainer.update
 
     def update(self, batch):
-        seen.append((self.source.phase(self.step), batch.blurry.clone()))
+        seen.append((self.source.phase(self.step), batch.own().blurry.clone()))
         return real(self, batch)
 
     monkeypatch.setattr(Trainer, "update", update)
