@@ -27,9 +27,11 @@ from bluref.train.batches import Drawing, SupervisedBatches
 from bluref.train.data import find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles
 from bluref.train.loop import Trainer
+from bluref.train.moving import find_moving
 from bluref.train.observe import Observer
+from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
-from bluref.train.run import _bank, _source
+from bluref.train.run import _bank, _Given, _source
 from bluref.weights.precision import prefers_bf16
 
 
@@ -76,6 +78,7 @@ def main() -> None:
     parser.add_argument("--memory", action="store_true", help="only train, then print peak memory")
     options = parser.parse_args()
     recipe = Recipe(backbone=options.backbone, crop=options.crop, batch=options.batch, warm_start=0)
+    recipe = replace(recipe, exposure=1.0)
     with tempfile.TemporaryDirectory() as folder:
         measure(options, recipe, Path(folder))
     if options.memory:
@@ -90,7 +93,9 @@ def measure(options, recipe: Recipe, folder: Path) -> None:
     found = replace(found, samples=found.samples[::spread][: options.matched])
     found = replace(found, sharp=found.sharp[:: max(len(found.sharp) // 12, 1)])
     store.prepare(found.frames)
-    source = _source(recipe, found, store, _bank(folder, recipe, store))
+    bank, alone = _bank(folder, recipe, store), Alone()
+    moving = find_moving(folder, recipe, found, bank, Observer(), alone)
+    source = _source(_Given(recipe, found, store, bank, moving, alone))
     supervised = SupervisedBatches(found.samples, store, Drawing(0, recipe.batch, recipe.crop))
     clock = Clock()
     teacher = Deblurrer(build_backbone(recipe.backbone), training_size=recipe.crop)
