@@ -44,6 +44,12 @@ def test_the_exposure_that_made_a_picture_is_found(exposure):
     assert found == pytest.approx(exposure, abs=0.1)
 
 
+def test_an_exposure_beyond_what_is_tried_is_no_answer():
+    sharp, motion = texture(), turning(8.0)
+    blurry = expose_along(sharp, motion, Shutter(2.6))
+    assert exposure_between(sharp, blurry, motion, EVERYWHERE) is None
+
+
 def test_a_picture_that_no_blur_explains_has_no_exposure():
     sharp, motion = texture(), turning(10.0)
     assert exposure_between(sharp, sharp, motion, EVERYWHERE) is None

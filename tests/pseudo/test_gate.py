@@ -1,5 +1,7 @@
 """Targets that must explain the blurry frame."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -98,6 +100,10 @@ def test_silent_pixels_stay_silent_and_are_taken_from_the_blurry_frame(blurry):
     judged = gated(silent, blurry, MOTION, SURE, 1.0, half=0.04)
     assert judged.weight[..., 40:56].max() == 0
     assert judged.weight[..., 14:30].min() > 0.9
+    black = replace(silent, image=silent.image, support=torch.ones_like(mask))
+    beside = (..., slice(36, 40))
+    spoilt = gated(black, blurry, MOTION, SURE, 1.0, half=0.04)
+    assert judged.weight[beside].mean() > spoilt.weight[beside].mean() + 0.1
 
 
 def test_a_gate_without_tolerance_is_refused(blurry):

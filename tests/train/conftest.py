@@ -7,7 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bluref.frames.store import FrameStore
+from bluref.match.dis import DISMatcher
 from bluref.media.picture import write_picture
+from bluref.pseudo.bank import Bank
+from bluref.pseudo.strategy import strategy_named
 from bluref.train.recipe import Recipe
 
 SIDE = 96
@@ -80,3 +84,15 @@ def _digest(run: Path) -> dict[str, str]:
 def digest():
     """Digests of every file of a run's last checkpoint that is not allowed to differ."""
     return _digest
+
+
+@pytest.fixture
+def bank(tmp_path) -> Bank:
+    """An empty bank of classical matches."""
+    return Bank(
+        tmp_path / "bank",
+        matcher=DISMatcher(),
+        strategy=strategy_named("robust"),
+        threshold=0.3,
+        store=FrameStore(tmp_path / "store"),
+    )

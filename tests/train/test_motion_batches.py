@@ -11,11 +11,7 @@ from bluref.errors import UserError
 from bluref.frames.layouts import find_clips
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.split import split_clips
-from bluref.frames.store import FrameStore
-from bluref.match.dis import DISMatcher
-from bluref.pseudo.bank import Bank
 from bluref.pseudo.motion import FootageMotion
-from bluref.pseudo.strategy import strategy_named
 from bluref.train.batches import Drawing
 from bluref.train.motion_batches import MotionBatches
 
@@ -23,17 +19,9 @@ CLEAN = replace(only_motion(0.0), moving=0.0)
 
 
 @pytest.fixture
-def batches(footage, tmp_path):
-    store = FrameStore(tmp_path / "store")
+def batches(footage, bank):
     found = split_clips(find_clips(footage, part="train"), "alternating", lambda frame: 0.0)
     frames = [*found.sharp, *found.blurry]
-    bank = Bank(
-        tmp_path / "motion",
-        matcher=DISMatcher(),
-        strategy=strategy_named("average"),
-        threshold=0.0,
-        store=store,
-    )
     motion = FootageMotion(with_neighbours(frames, frames), bank)
     motion.find()
     lenders = [motion.sample(frame) for frame in found.blurry]
@@ -42,7 +30,7 @@ def batches(footage, tmp_path):
         lenders=lenders,
         motion=motion,
         exposure=1.5,
-        store=store,
+        store=bank.store,
         drawing=Drawing(seed=3, batch=4, crop=48),
         camera=CLEAN,
     )

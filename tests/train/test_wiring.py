@@ -9,11 +9,8 @@ from bluref.frames.layouts import find_clips
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.references import ReferenceRule, choose_references
 from bluref.frames.split import split_clips
-from bluref.frames.store import FrameStore
-from bluref.match.dis import DISMatcher
-from bluref.pseudo.bank import Bank, BlurryItself
+from bluref.pseudo.bank import BlurryItself
 from bluref.pseudo.motion import FootageMotion
-from bluref.pseudo.strategy import strategy_named
 from bluref.restore.backbones import build_backbone
 from bluref.train import run as module
 from bluref.train.batches import Drawing, PseudoBatches
@@ -23,23 +20,15 @@ from bluref.train.run import train
 
 
 @pytest.fixture
-def batches(footage, tmp_path):
-    store = FrameStore(tmp_path / "store")
+def batches(footage, bank, tmp_path):
     found = split_clips(find_clips(footage, part="train"), "alternating", lambda frame: 0.0)
     samples = choose_references(found, ReferenceRule(refs=2))
-    bank = Bank(
-        tmp_path / "bank",
-        matcher=DISMatcher(),
-        strategy=strategy_named("robust"),
-        threshold=0.3,
-        store=store,
-    )
     bank.refresh(0, samples, BlurryItself())
     frames = [*found.sharp, *found.blurry]
     motion = FootageMotion(with_neighbours(frames, frames), bank.beside(tmp_path / "motion"))
     motion.find()
     drawing = Drawing(seed=1, batch=4, crop=64)
-    return PseudoBatches(samples, store, drawing, bank, 0, moving=Moving(motion, 5 / 3))
+    return PseudoBatches(samples, bank.store, drawing, bank, 0, moving=Moving(motion, 5 / 3))
 
 
 def test_the_gate_lowers_trust_and_changes_nothing_else(batches):
@@ -72,7 +61,7 @@ def test_re_blurring_adds_what_silent_pixels_of_the_footage_cost(batches):
     ],
 )
 def test_references_speak_from_a_lower_confidence_where_a_gate_judges(
-    footage, recipe, tmp_path, monkeypatch, settings, threshold
+    footage, recipe, bank, tmp_path, monkeypatch, settings, threshold
 ):
     class Stop(Exception):  # noqa: N818
         pass
@@ -84,14 +73,7 @@ def test_references_speak_from_a_lower_confidence_where_a_gate_judges(
         raise Stop
 
     monkeypatch.setattr(module, "_build", build)
-    nothing = Bank(
-        tmp_path / "none",
-        matcher=DISMatcher(),
-        strategy=strategy_named("average"),
-        threshold=0.0,
-        store=FrameStore(tmp_path / "store"),
-    )
-    motion = Moving(FootageMotion([], nothing), 1.0)
+    motion = Moving(FootageMotion([], bank), 1.0)
     monkeypatch.setattr(module, "find_moving", lambda *_: motion)
     with pytest.raises(Stop):
         train(footage, tmp_path / "run", replace(recipe, **settings))
