@@ -46,6 +46,20 @@ class OnePixel:
 
 
 @dataclass
+class Still:
+    """Finds everything where it is."""
+
+    identity: str = "still"
+
+    def encode(self, image):
+        return image
+
+    def match(self, target, reference):
+        everywhere = torch.ones_like(target[:, :1])
+        return Match(torch.zeros_like(target[:, :2]), everywhere, everywhere > 0)
+
+
+@dataclass
 class Inverting:
     """A teacher whose output is easily told from its input."""
 
@@ -77,13 +91,14 @@ def samples(tmp_path):
 def make(tmp_path):
     """A bank as a new process would open it."""
 
-    def make(matcher, *, strategy="average", threshold=0.7, folder="bank"):
+    def make(matcher, *, strategy="average", threshold=0.7, folder="bank", even=False):
         return Bank(
             tmp_path / folder,
             matcher=matcher,
             strategy=strategy_named(strategy),
             threshold=threshold,
             store=FrameStore(tmp_path / "store"),
+            even=even,
         )
 
     return make
@@ -146,6 +161,7 @@ def test_entries_are_kept(make, samples):
         {"matcher": {"identity": "other"}},
         {"strategy": "sequential"},
         {"threshold": 0.5},
+        {"even": True},
         {"teacher": Inverting()},
     ],
     ids=str,
@@ -245,6 +261,29 @@ def test_the_answer_is_the_same_for_any_number_of_cores(make, samples, tmp_path,
         written.append([path.read_bytes() for path in entries(tmp_path, cores)])
     assert len(written[0]) == len(samples)
     assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_a_darker_reference_makes_no_darker_target_if_colours_are_evened_out(make, tmp_path, even):
+    # Three quarters as bright, and large enough for enough places that tell.
+    shown = 0.2 + 0.6 * torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(3))
+    shown = torch.nn.functional.interpolate(shown, (96, 128), mode="bilinear")
+    names = {"blurry": shown, "sharp": 0.75 * shown}
+    for name, image in names.items():
+        write_picture(image, tmp_path / f"{name}.png")
+    frames = {name: Frame("clip", n, tmp_path / f"{name}.png") for n, name in enumerate(names)}
+    sample = Sample(frames["blurry"], (frames["sharp"],), None)
+    bank = make(Still(), even=even)
+    bank.refresh(0, [sample], Inverting())  # what the teacher makes of it does not count
+    target = bank.target(0, sample, Crop(10, 20, 64, 64))
+    expected = shown[..., 10:74, 20:84] * (1.0 if even else 0.75)
+    torch.testing.assert_close(target.image, expected, atol=0.01, rtol=0)
+
+
+def test_banks_beside_are_alike_but_for_what_is_asked(make, tmp_path):
+    bank = make(OnePixel(), even=True)
+    assert bank.beside(tmp_path / "b").even
+    assert not bank.beside(tmp_path / "b", even=False).even
 
 
 def test_progress_is_told_up_to_the_end(make, samples):

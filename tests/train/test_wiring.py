@@ -78,3 +78,8 @@ def test_references_speak_from_a_lower_confidence_where_a_gate_judges(
     with pytest.raises(Stop):
         train(footage, tmp_path / "run", replace(recipe, **settings))
     assert seen == [threshold]
+
+
+@pytest.mark.parametrize("even", [True, False])
+def test_references_are_evened_out_if_the_recipe_says_so(recipe, bank, tmp_path, even):
+    assert module._bank(tmp_path, replace(recipe, even=even), bank.store).even is even

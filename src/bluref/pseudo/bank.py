@@ -31,6 +31,7 @@ from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.match.protocol import Matcher
 from bluref.media.whole import whole_file
+from bluref.pseudo.colour import gains
 from bluref.pseudo.compact import CompactMatches, compact
 from bluref.pseudo.strategy import Strategy
 from bluref.pseudo.target import PseudoSharp
@@ -82,6 +83,7 @@ class Bank:
         strategy: how references are matched and fused.
         threshold: smallest confidence that may speak.
         store: where frames are read from.
+        even: bring brightness and white balance of references to those of the blurry frame.
     """
 
     def __init__(
@@ -92,16 +94,23 @@ class Bank:
         strategy: Strategy,
         threshold: float,
         store: FrameStore,
+        even: bool = False,
     ) -> None:
         self.folder = folder
         self.matcher = matcher
         self.strategy = strategy
         self.threshold = threshold
         self.store = store
+        self.even = even
         self._encoded: OrderedDict[Frame, _Encoded] = OrderedDict()
 
     def beside(
-        self, folder: Path, *, strategy: Strategy | None = None, threshold: float | None = None
+        self,
+        folder: Path,
+        *,
+        strategy: Strategy | None = None,
+        threshold: float | None = None,
+        even: bool | None = None,
     ) -> "Bank":
         """Another bank of the same matcher and frames, alike but for what is given."""
         return Bank(
@@ -110,6 +119,7 @@ class Bank:
             strategy=strategy or self.strategy,
             threshold=self.threshold if threshold is None else threshold,
             store=self.store,
+            even=self.even if even is None else even,
         )
 
     def refresh(
@@ -176,6 +186,7 @@ class Bank:
                     file.get_tensor("flow"),
                     file.get_tensor("confidence"),
                     self.store.size(sample.blurry),
+                    file.get_tensor("gain") if self.even else None,
                 )
         except (OSError, SafetensorError):
             raise UserError(
@@ -215,6 +226,9 @@ class Bank:
         found = self.strategy.match(self.matcher, target, references, self.threshold)
         matches = compact(found)
         tensors = {"flow": matches.flow, "confidence": matches.confidence}
+        if self.even:
+            images = [reference.image for reference in references]
+            tensors["gain"] = gains(images, found, self.store.image(sample.blurry))
         # In memory first: safetensors reports a full disk as an error of its own.
         entry = save(tensors, {"seal": _seal(key, tensors)})
         with whole_file(self._path(round_, sample)) as partial:
@@ -247,6 +261,7 @@ class Bank:
             "matcher": self.matcher.identity,
             "strategy": self.strategy.name,
             "threshold": self.threshold,
+            "even": self.even,
             "teacher": teacher.identity,
             "frames": [self.store.identity(frame) for frame in frames],
         }
@@ -269,7 +284,7 @@ def _is_whole(path: Path, key: str) -> bool:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in ("flow", "confidence")}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
     except (OSError, SafetensorError):
         return False
     return metadata.get("seal") == _seal(key, tensors)

@@ -29,11 +29,13 @@ class CompactMatches:
         flow: pixels of the target at full resolution, x first; the mean over each cell.
         confidence: 0..255 for [0, 1]; the mean over each cell, 0 outside the reference.
         size: (height, width) of the target.
+        gain: factors on each reference's colours, where they were evened out (`pseudo.colour`).
     """
 
     flow: Float16[Tensor, "n 2 q r"]
     confidence: UInt8[Tensor, "n 1 q r"]
     size: tuple[int, int]
+    gain: Float[Tensor, "n 3"] | None = None
 
 
 def compact(matches: list[Match]) -> CompactMatches:

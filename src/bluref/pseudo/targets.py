@@ -10,6 +10,7 @@ from bluref.degrade.warp import warp
 from bluref.frames.clip import Frame
 from bluref.frames.crops import Crop
 from bluref.frames.store import FrameStore
+from bluref.pseudo.colour import evened
 from bluref.pseudo.compact import CompactMatches, DenseMatches, expand
 from bluref.pseudo.strategy import Strategy
 from bluref.pseudo.target import PseudoSharp, Warped
@@ -33,11 +34,11 @@ def target_in_box(
     the whole frame and cutting the box out.
     """
     dense = expand(matches, crop)
-    warped = Warped(
-        image=_warp_into_box(references, dense, crop, store=store)[None],
-        confidence=dense.confidence[None],
-        inside=dense.inside[None],
-    )
+    image, confidence = _warp_into_box(references, dense, crop, store=store), dense.confidence
+    if matches.gain is not None:
+        image, kept = evened(image, matches.gain)
+        confidence = confidence * kept
+    warped = Warped(image[None], confidence[None], dense.inside[None])
     fused = strategy.fuse(warped, threshold=threshold)
     return PseudoSharp(crop.flip(fused.image), crop.flip(fused.weight), crop.flip(fused.support))
 

@@ -91,7 +91,7 @@ def find_moving(
         )
         return None
     plain = strategy_named("average")  # each neighbour is matched by itself
-    matches = bank.beside(run / "motion", strategy=plain, threshold=0.0)
+    matches = bank.beside(run / "motion", strategy=plain, threshold=0.0, even=False)
     motion = FootageMotion(samples, matches)
     try:
         motion.find(first=processes.rank, every=processes.count, tell=observer.on_motion)

@@ -39,6 +39,9 @@ class Recipe(schedule.Schedule):
     """A target that is blurred again along the motion of its frame must be the blurry frame: the
     difference, of values in [0, 1], that halves the trust in it; 0 for no gate."""
 
+    even: bool = True
+    """Bring brightness and white balance of each reference to those of the blurry frame."""
+
     backbone: str = "small"
     """Deblurring network: small, light, nafnet-w32, nafnet-w64, restormer-small, restormer."""
 

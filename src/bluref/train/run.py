@@ -226,6 +226,7 @@ def _bank(run: Path, recipe: Recipe, store: FrameStore) -> Bank:
         strategy=strategy,
         threshold=strategy.threshold_for(matcher) if chosen is None else chosen,
         store=store,
+        even=recipe.even,
     )
 
 
