@@ -56,6 +56,19 @@ def test_resume_with_another_setting_is_refused_with_the_difference(data, run, c
     assert "fix:" in message
 
 
+def test_an_interrupt_before_the_first_step_says_how_to_go_on(data, tmp_path, capsys, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr("bluref.train.run.find_moving", interrupted)
+        assert main(["train", str(data), "-o", str(folder), *SETTINGS]) == 130
+    said = capsys.readouterr().err
+    assert f"go on with: bluref train {data} -o {folder} --resume\n" in said
+    assert main(["train", str(data), "-o", str(folder), "--resume"]) == 0
+
+
 def test_a_second_run_into_the_same_folder_is_refused(data, run, capsys):
     assert main(["train", str(data), "-o", str(run), *SETTINGS]) == 2
     assert "never overwritten" in capsys.readouterr().err

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bluref.cli.options import Input, Output
-from bluref.cli.training import RecipeFile, starting_from_recipe, tell
+from bluref.cli.training import RecipeFile, pointing_on, starting_from_recipe, tell
 from bluref.train.recipe import Recipe
 
 SUMMARY = "Train a deblurring network on your footage, with no pairs."
@@ -45,7 +45,8 @@ def run(options: Options) -> int:
     from bluref.report.watch import Watch
     from bluref.train.run import train
 
-    with Watch() as watch:
+    go_on = f"bluref train {options.data} -o {options.output} --resume"
+    with pointing_on(options.output, go_on), Watch() as watch:
         result = train(
             options.data,
             options.output,
@@ -58,5 +59,5 @@ def run(options: Options) -> int:
         result,
         machine=options.json,
         use=f"deblur with it: bluref deblur PICTURES... --model {result.run}",
-        go_on=f"bluref train {options.data} -o {result.run} --resume",
+        go_on=go_on,
     )

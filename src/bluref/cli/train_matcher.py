@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from bluref.cli.options import Output
-from bluref.cli.training import RecipeFile, starting_from_recipe, tell
+from bluref.cli.training import RecipeFile, pointing_on, starting_from_recipe, tell
 from bluref.train.matcher_recipe import MatcherRecipe
 
 SUMMARY = "Train a dense matcher on sharp pictures alone, warped and degraded on the fly."
@@ -47,7 +47,9 @@ def run(options: Options) -> int:
     from bluref.report.watch import Watch
     from bluref.train.matcher_run import train_matcher
 
-    with Watch() as watch:
+    sources = " ".join(map(str, options.sharp))
+    go_on = f"bluref train-matcher {sources} -o {options.output} --resume"
+    with pointing_on(options.output, go_on), Watch() as watch:
         result = train_matcher(
             options.sharp,
             options.output,
@@ -56,10 +58,9 @@ def run(options: Options) -> int:
             observer=watch,
             device=options.device,
         )
-    sources = " ".join(map(str, options.sharp))
     return tell(
         result,
         machine=options.json,
         use=f"train a network with it: bluref train DATA -o RUN --matcher {result.run}",
-        go_on=f"bluref train-matcher {sources} -o {result.run} --resume",
+        go_on=go_on,
     )

@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import field, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,6 +55,17 @@ def tell(result: "TrainResult", *, machine: bool, use: str, go_on: str) -> int:
         sys.stderr.write(f"stopped at step {result.steps}; go on with: {go_on}\n")
         return 1
     return 0
+
+
+@contextmanager
+def pointing_on(run: Path, go_on: str) -> Iterator[None]:
+    """Say how a run is gone on with that is interrupted at once, before its loop or in a hurry."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (run / "recipe.yaml").is_file() and os.environ.get("RANK", "0") == "0":
+            sys.stderr.write(f"go on with: {go_on}\n")
+        raise
 
 
 def _starting_recipe(arguments: list[str], kind: type[Kind]) -> Kind:
