@@ -171,3 +171,11 @@ def test_near_needs_sharp_frames_in_the_clip():
 def test_a_rule_that_cannot_be_followed_is_told(rule):
     with pytest.raises(UserError):
         ReferenceRule(**rule)
+
+
+@pytest.mark.parametrize("sharp", [range(1, 100, 2), range(1, 6, 2)])
+def test_by_coverage_there_are_candidates_in_the_order_of_nearness(sharp):
+    found = footage(frames([50]), frames(sharp))
+    (near,) = choose_references(found, ReferenceRule(delta=3, refs=16))
+    (many,) = choose_references(found, ReferenceRule("coverage", delta=3, refs=4))
+    assert many == near

@@ -1,7 +1,7 @@
 """Which sharp frames serve which blurry frame."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bluref.errors import UserError
 from bluref.frames.clip import Frame
@@ -9,7 +9,9 @@ from bluref.frames.randomness import item_generator, randint
 from bluref.frames.split import Footage
 
 Choice = str
-CHOICES: tuple[Choice, ...] = ("auto", "near", "random")
+CHOICES: tuple[Choice, ...] = ("auto", "near", "random", "coverage")
+# Of each reference that is to be chosen by coverage.
+CANDIDATES = 4
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,9 @@ class ReferenceRule:
 
     Attributes:
         choice: `near` takes the paper's Fig. 3, `random` draws from all sharp frames (PhoneCraft),
-            `auto` is `near` for blurry frames whose clip has sharp frames, else `random`.
+            `auto` is `near` for blurry frames whose clip has sharp frames, else `random`;
+            `coverage` as `auto`, but CANDIDATES times as many, for whoever can look at them to
+            choose from (`pseudo.coverage`).
         delta: smallest distance in frames between the blurry frame and a reference, at least 1.
         refs: number of references N, at least 1.
         seed: of the random choice.
@@ -59,6 +63,8 @@ def choose_references(footage: Footage, rule: ReferenceRule) -> list[Sample]:
     Raises:
         UserError: not one blurry frame has a reference.
     """
+    if rule.choice == "coverage":
+        rule = replace(rule, choice="auto", refs=CANDIDATES * rule.refs)
     by_clip: dict[str, list[Frame]] = {}
     for frame in footage.sharp:
         by_clip.setdefault(frame.clip, []).append(frame)

@@ -63,6 +63,10 @@ class Watch(Observer):
         """Show how many frames are decoded."""
         self._show("decoding frames", done, total)
 
+    def on_references(self, done: int, total: int) -> None:
+        """Show for how many frames references are chosen."""
+        self._show("choosing references", done, total)
+
     def on_motion(self, done: int, total: int) -> None:
         """Show of how many frames the motion is known."""
         self._show("following motion", done, total)

@@ -38,6 +38,9 @@ class Observer:
     def on_prepare(self, done: int, total: int) -> None:
         """Frames are being decoded."""
 
+    def on_references(self, done: int, total: int) -> None:
+        """References are being chosen by what they show."""
+
     def on_motion(self, done: int, total: int) -> None:
         """Frames are being matched with their neighbours."""
 

@@ -16,7 +16,8 @@ class Recipe(schedule.Schedule):
     """Which frames are blurry and which sharp: auto, alternating, halves, sharpness."""
 
     choice: str = "auto"
-    """How references are chosen: near (both sides in time), random, or auto."""
+    """How references are chosen: near (both sides in time), random, auto, or coverage: of several
+    times as many, those that together show most of the blurry frame."""
 
     delta: int = 1
     """Smallest distance in frames between a blurry frame and its references."""
@@ -110,7 +111,7 @@ CHOICES = {
     **schedule.CHOICES,
     "layout": ("auto", "gopro", "rb2v", "phonecraft", "clips"),
     "split": ("auto", "alternating", "halves", "sharpness"),
-    "choice": ("auto", "near", "random"),
+    "choice": ("auto", "near", "random", "coverage"),
     "backbone": ("small", "light", "nafnet-w32", "nafnet-w64", "restormer-small", "restormer"),
     "strategy": ("robust", "average", "sequential", "progressive"),
     "loss": ("l1", "psnr"),

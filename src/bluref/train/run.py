@@ -31,6 +31,7 @@ from bluref.train.batches import (
     SupervisedBatches,
     SyntheticBatches,
 )
+from bluref.train.covering import choose_by_coverage
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles
 from bluref.train.imported import plain_weights, recognise
@@ -106,6 +107,8 @@ def train(
             settle(run, _described(data, recipe, found), observer)
             store.prepare(found.frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
+        if bank is not None and recipe.choice == "coverage":
+            found = choose_by_coverage(run, recipe, found, bank, observer, processes)
         moving = None
         if bank is not None and _needs_motion(recipe):
             moving = find_moving(run, recipe, found, bank, observer, processes)
