@@ -148,12 +148,14 @@ def test_a_random_choice_has_no_duplicates_and_keeps_delta(seed, blurry, sharp, 
         assert all(f.clip != frame.clip or abs(f.index - frame.index) >= delta for f in found)
 
 
-def test_auto_takes_neighbours_where_there_are_any_and_chance_elsewhere():
+def test_auto_takes_neighbours_where_there_are_any_and_candidates_elsewhere():
     mixed = footage(frames([0]) + BLURRY[:1], frames([1, 3]) + SHARP)
     near, far = choose_references(mixed, ReferenceRule(refs=2))
     assert [f.index for f in near.references] == [1, 3]
     assert set(far.references) <= set(frames([1, 3]) + SHARP)
-    assert len(far.references) == 2
+    assert len(far.references) == 8
+    (chance,) = choose_references(footage(BLURRY[:1], SHARP), ReferenceRule("random", refs=2))
+    assert len(chance.references) == 2
 
 
 def test_a_blurry_clip_draws_from_the_sharp_clip_of_its_name():

@@ -35,9 +35,9 @@ class ReferenceRule:
 
     Attributes:
         choice: `near` takes the paper's Fig. 3, `random` draws from all sharp frames (PhoneCraft),
-            `auto` is `near` for blurry frames whose clip has sharp frames, else `random`;
-            `coverage` as `auto`, but CANDIDATES times as many, for whoever can look at them to
-            choose from (`pseudo.coverage`).
+            `coverage` gives CANDIDATES times as many, for whoever can look at them to choose from
+            (`pseudo.coverage`): the nearest ones for blurry frames whose clip has sharp frames,
+            else random ones; `auto` is `near` for the former and `coverage` for the latter.
         delta: smallest distance in frames between the blurry frame and a reference, at least 1.
         refs: number of references N, at least 1.
         seed: of the random choice.
@@ -63,18 +63,19 @@ def choose_references(footage: Footage, rule: ReferenceRule) -> list[Sample]:
     Raises:
         UserError: not one blurry frame has a reference.
     """
-    if rule.choice == "coverage":
-        rule = replace(rule, choice="auto", refs=CANDIDATES * rule.refs)
+    many = replace(rule, refs=CANDIDATES * rule.refs)
     by_clip: dict[str, list[Frame]] = {}
     for frame in footage.sharp:
         by_clip.setdefault(frame.clip, []).append(frame)
     samples = []
     for frame in footage.blurry:
         own = by_clip.get(frame.clip, [])
-        if rule.choice == "random" or (rule.choice == "auto" and not own):
-            chosen = _random(frame, _same_scene(frame, by_clip) or footage.sharp, rule)
+        if rule.choice == "random" or (rule.choice != "near" and not own):
+            among = _same_scene(frame, by_clip) or footage.sharp
+            chosen = _random(frame, among, rule if rule.choice == "random" else many)
         else:
-            chosen = nearest(frame, own, delta=rule.delta, refs=rule.refs)
+            wanted = many.refs if rule.choice == "coverage" else rule.refs
+            chosen = nearest(frame, own, delta=rule.delta, refs=wanted)
         if chosen:
             samples.append(Sample(frame, chosen, footage.truth.get(frame.key)))
     if not samples:

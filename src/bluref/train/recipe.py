@@ -16,8 +16,9 @@ class Recipe(schedule.Schedule):
     """Which frames are blurry and which sharp: auto, alternating, halves, sharpness."""
 
     choice: str = "auto"
-    """How references are chosen: near (both sides in time), random, auto, or coverage: of several
-    times as many, those that together show most of the blurry frame."""
+    """How references are chosen: near (both sides in time); random; coverage: of several times as
+    many, those that together show most of the blurry frame; or auto: near for frames whose clip has
+    sharp frames, else coverage."""
 
     delta: int = 1
     """Smallest distance in frames between a blurry frame and its references."""

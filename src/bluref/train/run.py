@@ -107,7 +107,7 @@ def train(
             settle(run, _described(data, recipe, found), observer)
             store.prepare(found.frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
-        if bank is not None and recipe.choice == "coverage":
+        if bank is not None and any(len(s.references) > recipe.refs for s in found.samples):
             found = choose_by_coverage(run, recipe, found, bank, observer, processes)
         moving = None
         if bank is not None and _needs_motion(recipe):
