@@ -197,7 +197,7 @@ def write_heif(path: Path, file: HeifFile, contents: dict[int, bytes]) -> None:
     length = len(_meta(file, contents, 0))
     meta = _meta(file, contents, len(head) + length + 8)
     body = b"".join(contents[number] for number in file.items)
-    if len(body) >= 1 << 32 - 16:
+    if len(head) + len(meta) + 8 + len(body) >= 1 << 32:
         raise ValueError("items of more than 4 GiB")
     with path.open("wb") as out:
         out.write(head + meta)

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -30,9 +29,8 @@ MAX_BYTES = 4 << 30
 
 _COLOURS = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb": 3, "rgb16": 3, "cmyk": 4}  # the rest is alpha
 _BITS = {"uchar": 8, "ushort": 16}
-_ROWS_AT_HAND = 1024  # upper bound of what libvips keeps of a picture that streams
-_AT_LEAST = 48 << 20  # bytes that libvips and its codecs hold whatever the picture
-_WHOLE = 8  # copies of the picture that a decoder and an encoder hold together, at most
+_AT_LEAST = 64 << 20  # bytes that libvips and its codecs hold whatever the picture
+_ROWS_AT_HAND = 8000  # upper bound of what they keep of a picture that streams, in rows
 
 
 class Photo:
@@ -59,10 +57,10 @@ class Photo:
         self.colours = _COLOURS[image.interpretation]
         self.planes = 2 if self.colours == 4 else 1
         self.orientation = stored.orientation or _orientation(image)
-        rows = self.height if stored.whole else min(self.height, _ROWS_AT_HAND)
-        held = rows * self.width * image.bands * self.depth // 8
-        self.decoder_bytes = _AT_LEAST + held * (_WHOLE if stored.whole else 2)
-        self._region = vips.Region.new(_colours(image, self.colours))
+        row = self.width * image.bands * self.depth // 8
+        rows = self.height * stored.copies if stored.copies else min(_ROWS_AT_HAND, 4 * self.height)
+        self.decoder_bytes = _AT_LEAST + row * rows
+        self._region: vips.Region | None = vips.Region.new(_colours(image, self.colours))
         self._state = _state(path)
         self._behind = 0
 
@@ -73,15 +71,16 @@ class Photo:
             ValueError: no rows asked for, or more than are left.
             UserError: the file is cut short or damaged.
         """
-        if not 1 <= rows <= self.height - self._behind:
-            left = self.height - self._behind
+        left = self.height - self._behind if self._region else 0
+        if self._region is None or not 1 <= rows <= left:
             raise ValueError(f"rows must lie in 1 to {left}, those left, got {rows}")
         with vips.decoding(self.path):
             data = self._region.fetch(0, self._behind, self.width, rows)
         self._behind += rows
-        kind = np.uint8 if self.depth == 8 else np.uint16
-        pixels = np.frombuffer(data, kind).reshape(rows, self.width, self.colours)
-        return _planes(torch.from_numpy(pixels.astype(np.float32)) / (2**self.depth - 1))
+        kind = torch.uint8 if self.depth == 8 else torch.uint16
+        pixels = torch.frombuffer(bytearray(data), dtype=kind)
+        values = pixels.reshape(rows, self.width, self.colours).permute(2, 0, 1)
+        return _planes(values.to(torch.float32, memory_format=torch.contiguous_format), self.depth)
 
     @contextmanager
     def rewrite(self, target: Path | str, quality: int | None = None) -> Iterator[PhotoSink]:
@@ -100,6 +99,7 @@ class Photo:
         layout = Layout(self.height, self.width, self.colours, self.depth)
         with photo_sink(Path(target), layout) as sink:
             yield sink
+            self._region = None  # with all that the decoder holds
             if _state(self.path) != self._state:
                 raise UserError(f"{self.path} has changed meanwhile", "deblur it again")
             self._encode(sink, quality)
@@ -173,14 +173,14 @@ def _orientation(image: vips.Image) -> int:
     return int(told) if told in range(1, 9) else 1
 
 
-def _planes(values: Float[Tensor, "rows w c"]) -> Float[Tensor, "p 3 rows w"]:
-    """Grey, RGB or CMYK values as pictures."""
-    values = values.permute(2, 0, 1)  # c rows w
+def _planes(values: Float[Tensor, "c rows w"], bits: int) -> Float[Tensor, "p 3 rows w"]:
+    """Grey, RGB or CMYK values of so many bits, which are used up, as pictures."""
+    values.div_(2**bits - 1)
     if len(values) == 1:
-        return values.expand(1, 3, -1, -1).contiguous()
+        return values.repeat(1, 3, 1, 1)
     if len(values) == 3:
-        return values[None].contiguous()
-    light = 1 - values
+        return values[None]
+    light = values.neg_().add_(1)
     return torch.stack((light[:3], light[3:].expand(3, -1, -1)))
 
 

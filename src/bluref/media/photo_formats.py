@@ -11,11 +11,18 @@ from bluref.media.heif_file import graft_heif, heif_header
 from bluref.media.jpeg_file import graft_jpeg, jpeg_header
 from bluref.media.png_file import graft_png, png_header
 from bluref.media.tiff_file import (
+    BITS,
     COMPRESSION,
     EXTRA_SAMPLES,
+    LENGTH,
+    PLANES_APART,
     PREDICTOR,
+    ROWS_PER_STRIP,
+    SAMPLES,
     TILE_LENGTH,
     TILE_WIDTH,
+    WIDTH,
+    TiffHeader,
     graft_tiff,
     tiff_header,
 )
@@ -49,6 +56,7 @@ _KEPT_COMPRESSIONS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773
 _PNG_FILTER = 0xF8  # libpng tries all five, line by line
 _ASSOCIATED = 1  # of the TIFF tag ExtraSamples: colours are multiplied by alpha
 _QUALITY = 90  # of AVIF and HEIC, whose files do not tell theirs
+_LARGE_PART = 8 << 20  # bytes; libvips allows 50 MiB in all
 _BIG = 3_500_000_000  # bytes of pixels from which a TIFF file gets 64-bit offsets
 
 
@@ -60,26 +68,29 @@ class Stored:
     options: for the encoder; `Q`, its quality, only where that is lossy.
     graft: puts what stands beside the pixels of one file beside those of another.
     orientation: by its EXIF number, where the decoder turns the pixels itself; else None.
-    whole: the decoder or the encoder holds the whole picture.
+    copies: of the whole picture that the decoder or the encoder holds, at most; 0 where it streams.
     hidden: place of two bytes that the decoder must not see: that colours of a TIFF file are
         multiplied by alpha already, which it would undo with a loss.
+    unlimited: parts of a TIFF file are larger than libvips would read unasked.
     """
 
     kind: str
     options: Mapping[str, object]
     graft: Callable[[Path, Path, Path], None]
     orientation: int | None = None
-    whole: bool = False
+    copies: int = 0
     hidden: int | None = None
+    unlimited: bool = False
 
     def open(self, path: Path) -> vips.Image:
         """The picture, to be read once from top to bottom; nothing is decoded yet."""
         if self.kind == "HEIC":
             return load_heic(path)
         if self.hidden is not None:
-            return vips.load_tiff_without(path, self.hidden)
+            return vips.load_tiff_without(path, self.hidden, unlimited=self.unlimited)
         loader = getattr(vips.Image, _LOADERS[self.kind])
-        image: vips.Image = loader(str(path), access="sequential", fail_on="error")
+        how = {"unlimited": True} if self.unlimited else {}
+        image: vips.Image = loader(str(path), access="sequential", fail_on="error", **how)
         return image
 
     def save(self, image: vips.Image, path: Path, quality: int | None) -> None:
@@ -139,7 +150,7 @@ def _describe_png(path: Path) -> Stored:
     header = png_header(path)
     _refuse_animation(path, header.frames)
     options = {"interlace": header.interlaced, "filter": _PNG_FILTER}
-    return Stored("PNG", options, graft_png, whole=header.interlaced)
+    return Stored("PNG", options, graft_png, copies=4 if header.interlaced else 0)
 
 
 def _describe_jpeg(path: Path) -> Stored:
@@ -150,7 +161,7 @@ def _describe_jpeg(path: Path) -> Stored:
         "interlace": header.progressive,
         "optimize_coding": header.progressive,  # to find the best codes it holds all of a picture
     }
-    return Stored("JPEG", options, graft_jpeg, whole=header.progressive)
+    return Stored("JPEG", options, graft_jpeg, copies=9 if header.progressive else 0)
 
 
 def _describe_webp(path: Path) -> Stored:
@@ -158,7 +169,7 @@ def _describe_webp(path: Path) -> Stored:
     _refuse_animation(path, header.frames)
     options: dict[str, object] = {"exact": True, "alpha_q": 100}
     options |= {"lossless": True} if header.quality is None else {"Q": header.quality}
-    return Stored("WebP", options, graft_webp, whole=True)
+    return Stored("WebP", options, graft_webp, copies=18 if header.quality is None else 7)
 
 
 def _describe_tiff(path: Path) -> Stored:
@@ -178,7 +189,24 @@ def _describe_tiff(path: Path) -> Stored:
         options |= dict(zip(("tile_width", "tile_height"), sides, strict=True), tile=True)
     alpha = header.tags.get(EXTRA_SAMPLES)
     multiplied = alpha is not None and alpha.numbers() == (_ASSOCIATED,)
-    return Stored("TIFF", options, graft_tiff, hidden=alpha.place if alpha and multiplied else None)
+    streams = header.number(COMPRESSION, 1) == 1 and header.number(PLANES_APART, 1) == 1
+    large = not streams and _part_size(header) > _LARGE_PART
+    return Stored(
+        "TIFF",
+        options,
+        graft_tiff,
+        copies=3 if large else 0,
+        hidden=alpha.place if alpha and multiplied else None,
+        unlimited=large,
+    )
+
+
+def _part_size(header: TiffHeader) -> int:
+    """Bytes of a strip or a row of tiles, which libvips reads at once."""
+    rows = header.number(TILE_LENGTH, 0) or header.number(ROWS_PER_STRIP, 1 << 32)
+    rows = min(rows, header.number(LENGTH, 0))
+    bits = max(header.tags[BITS].numbers(), default=8) if BITS in header.tags else 8
+    return rows * header.number(WIDTH, 0) * header.number(SAMPLES, 1) * bits // 8
 
 
 def _describe_heif(path: Path) -> Stored:
@@ -196,7 +224,7 @@ def _describe_heif(path: Path) -> Stored:
     if kind == "AVIF":
         options["compression"] = "av1"
     turn = header.orientation
-    return Stored(kind, options, graft_heif, turn, whole=True)
+    return Stored(kind, options, graft_heif, turn, copies=20)
 
 
 _DESCRIBE = {

@@ -1,4 +1,8 @@
-"""Where the rows of a deblurred photograph go until all are there: a hidden file of raw values."""
+"""Where the rows of a deblurred photograph go until all are there: a hidden file.
+
+It is an uncompressed TIFF: libvips reads that in small steps, where it would map a file of bare
+values into memory as a whole.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -14,6 +18,7 @@ from torch import Tensor
 from bluref.errors import UserError
 from bluref.media import vips
 from bluref.media.pixels import to_depth
+from bluref.media.tiff_file import begin_plain_tiff, end_plain_tiff
 from bluref.media.whole import whole_file
 
 _ENCODED = 2  # of the size of the values: the pixels encoded, and the file that is made of them
@@ -48,6 +53,7 @@ class PhotoSink:
         self.encoded = partial.with_suffix(".encoded")
         self.layout = layout
         self._raw, self._rows = raw, 0
+        begin_plain_tiff(raw)
 
     def write(self, rows: Float[Tensor, "p 3 rows w"]) -> None:
         """The next rows of all planes; values outside [0, 1] are clamped.
@@ -73,21 +79,15 @@ class PhotoSink:
         """
         if self._rows != self.layout.height:
             raise ValueError(f"{self._rows} rows for a picture of {self.layout.height}")
+        layout = self.layout
+        end_plain_tiff(self._raw, layout.height, layout.width, layout.colours, layout.bits)
         self._raw.flush()
-        colours = self.layout.colours
-        image = vips.Image.rawload(
-            self._raw.name,
-            self.layout.width,
-            self.layout.height,
-            colours,
-            format=source.format,
-            interpretation=source.interpretation,
-            access="sequential",
-        )
+        image = vips.Image.tiffload(self._raw.name, access="sequential")
+        colours = layout.colours
         if source.bands > colours:
             alpha = source.extract_band(colours, n=source.bands - colours)
-            image = image.bandjoin(alpha).copy(interpretation=source.interpretation)
-        return image
+            image = image.bandjoin(alpha)
+        return image.copy(interpretation=source.interpretation)
 
 
 @contextmanager
@@ -105,9 +105,9 @@ def photo_sink(target: Path, layout: Layout) -> Iterator[PhotoSink]:
         if free < needed:
             problem = f"cannot write {target}: {needed:,} bytes are needed, and {free:,} are free"
             raise UserError(problem, "free some disk space, or choose another place")
-        raw = partial.with_suffix(".raw")
+        raw = partial.with_suffix(".values")
         try:
-            with raw.open("wb") as file:
+            with raw.open("w+b") as file:
                 yield PhotoSink(target, partial, layout, file)
         finally:
             raw.unlink(missing_ok=True)

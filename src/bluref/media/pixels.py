@@ -17,7 +17,7 @@ def to_uint8(image: Float[Tensor, "*b 3 h w"]) -> UInt8[Tensor, "*b 3 h w"]:
 
 def to_depth(values: Float[Tensor, "*shape"], bits: int) -> UInt[Tensor, "*shape"]:
     """As `to_uint8` does, any values to 8 or 16 bits; 16 scale to [0, 65535], `torch.uint16`."""
-    whole: Tensor = (values.detach().clamp(0, 1) * (2**bits - 1)).round()
+    whole: Tensor = values.detach().clamp(0, 1).mul_(2**bits - 1).round_()
     return whole.to(torch.uint8 if bits == 8 else torch.uint16)
 
 

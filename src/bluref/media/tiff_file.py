@@ -7,6 +7,7 @@ source's, with the EXIF and GPS directories, in whatever byte order either file 
 
 import shutil
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import BinaryIO
 
 from bluref.errors import UserError
 
-COMPRESSION, PREDICTOR, TILE_WIDTH, TILE_LENGTH, EXTRA_SAMPLES = 259, 317, 322, 323, 338
+WIDTH, LENGTH, BITS, COMPRESSION, SAMPLES, ROWS_PER_STRIP = 256, 257, 258, 259, 277, 278
+PLANES_APART, PREDICTOR, TILE_WIDTH, TILE_LENGTH, EXTRA_SAMPLES = 284, 317, 322, 323, 338
 _KIND, _RAW = 254, 50706  # NewSubfileType; DNGVersion
 
 # Size in bytes of one value and the width at which its bytes swap, by TIFF field type.
@@ -33,6 +35,8 @@ _OF_PIXELS = frozenset(
 )
 _DIRECTORIES = (34665, 34853, 40965)  # EXIF, GPS, interoperability
 _NEVER_SWAPPED = (33723,)  # IPTC: bytes, though many write them under the type of longs
+_NATIVE = b"II" if sys.byteorder == "little" else b"MM"
+_HEADER, _STRIP = 16, 1 << 16  # bytes of the header of a BigTIFF file; about those of a strip
 _MOST_TAGS, _LONGEST, _DEEPEST = 4096, 1 << 28, 3
 
 
@@ -112,6 +116,32 @@ def graft_tiff(source: Path, encoded: Path, target: Path) -> None:
         place = _Writer(out, reader.order, reader.big).directory(tags)
         out.seek(8 if reader.big else 4)
         out.write(struct.pack(reader.order + ("Q" if reader.big else "I"), place))
+
+
+def begin_plain_tiff(out: BinaryIO) -> None:
+    """Begin a file of values that follow, row by row, in the order of this machine."""
+    out.write(struct.pack("=2sHHHQ", _NATIVE, 43, 8, 0, 0))
+
+
+def end_plain_tiff(out: BinaryIO, height: int, width: int, colours: int, bits: int) -> None:
+    """End a file that `begin_plain_tiff` began: grey, RGB or CMYK by the number of colours."""
+    row = width * colours * bits // 8
+    rows = max(1, _STRIP // row)
+    strips = range(0, height, rows)
+    values = {
+        **{256: (4, [width]), 257: (4, [height]), 258: (3, [bits] * colours), 259: (3, [1])},
+        **{262: (3, [{1: 1, 3: 2, 4: 5}[colours]]), 277: (3, [colours]), 278: (4, [rows])},
+        273: (16, [_HEADER + row * at for at in strips]),
+        279: (16, [row * min(rows, height - at) for at in strips]),
+    }
+    codes = {3: "H", 4: "I", 16: "Q"}
+    tags = {
+        number: Tag(kind, struct.pack(f"<{len(told)}{codes[kind]}", *told))
+        for number, (kind, told) in values.items()
+    }
+    place = _Writer(out, "<" if _NATIVE == b"II" else ">", big=True).directory(tags)
+    out.seek(8)
+    out.write(struct.pack("=Q", place))
 
 
 class _Reader:

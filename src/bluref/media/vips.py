@@ -22,6 +22,7 @@ from bluref.errors import UserError
 pyvips.cache_set_max(0)
 pyvips.cache_set_max_mem(0)
 pyvips.cache_set_max_files(0)
+pyvips.concurrency_set(2)  # each thread has buffers of its own; codecs have their own threads
 
 _MEANING = {  # by whether it is deep, and coloured
     **{(False, False): "b-w", (False, True): "srgb"},
@@ -38,7 +39,7 @@ def from_array(pixels: np.ndarray) -> Image:
     return image.copy(interpretation=_MEANING[pixels.dtype == np.uint16, bands > 2])
 
 
-def load_tiff_without(path: Path, place: int) -> Image:
+def load_tiff_without(path: Path, place: int, *, unlimited: bool) -> Image:
     """Open a TIFF file as if the two bytes at `place` were zero."""
     file = path.open("rb")
 
@@ -54,7 +55,8 @@ def load_tiff_without(path: Path, place: int) -> Image:
     weakref.finalize(source, file.close)
     source.on_read(read)
     source.on_seek(file.seek)
-    image = Image.tiffload_source(source, access="sequential", fail_on="error")
+    how = {"access": "sequential", "fail_on": "error", "unlimited": unlimited}
+    image = Image.tiffload_source(source, **how)
     image._references.append(source)  # pyvips hands these on to all that is made of the image
     return image
 
