@@ -8,6 +8,8 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageCms
 
+from bluref.media.photo import open_photo
+
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="r"/></x:xmpmeta>'
 TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # PNG colour type by channels
@@ -99,3 +101,15 @@ def encoded(picture, kind, **options):
     file = io.BytesIO()
     picture.save(file, kind, **options)
     return file.getvalue()
+
+
+def copied(path, target=None, *, rows=7, quality=None, change=lambda rows: rows, **limits):
+    """The file written anew around its own rows, or what `change` makes of them."""
+    target = target or path.with_name(f"out{path.suffix}")
+    with open_photo(path, **limits) as photo, photo.rewrite(target, quality) as sink:
+        left = photo.height
+        while left:
+            count = min(rows, left)
+            sink.write(change(photo.read(count)))
+            left -= count
+    return target

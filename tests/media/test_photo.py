@@ -12,6 +12,7 @@ from tests.media.pictures import (
     ICC,
     XMP,
     chunks_of,
+    copied,
     decoded,
     exif,
     noise,
@@ -24,18 +25,6 @@ from bluref.media import vips
 from bluref.media.photo import open_photo
 
 pillow_heif.register_heif_opener()
-
-
-def copied(path, target=None, *, rows=7, quality=None, change=lambda rows: rows):
-    """The file written anew around its own rows, or what `change` makes of them."""
-    target = target or path.with_name(f"out{path.suffix}")
-    with open_photo(path) as photo, photo.rewrite(target, quality) as sink:
-        left = photo.height
-        while left:
-            count = min(rows, left)
-            sink.write(change(photo.read(count)))
-            left -= count
-    return target
 
 
 def planes(path):

@@ -153,8 +153,8 @@ def _opened(path: Path, stored: Stored, max_pixels: int | None = None) -> vips.I
         if max_pixels is not None:
             _check_size(path, image.height, image.width, max_pixels)
         if image.interpretation not in _COLOURS or image.format not in _BITS:
-            problem = f"{path} stores {image.format} values of {image.interpretation}"
-            raise UserError(problem, "convert it to 8 or 16 bits of grey, RGB or CMYK")
+            problem = f"{path} stores values that are not 8 or 16 bits of grey, RGB or CMYK"
+            raise UserError(problem, "convert it to one of these")
         return vips.stored_as(image, stored.orientation or 1)
 
 

@@ -1,5 +1,6 @@
 """The formats in which photographs are kept: telling them apart, and writing the like of a file."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,11 @@ from bluref.media.tiff_file import (
     COMPRESSION,
     EXTRA_SAMPLES,
     LENGTH,
+    PHOTOMETRIC,
     PLANES_APART,
     PREDICTOR,
     ROWS_PER_STRIP,
+    SAMPLE_FORMAT,
     SAMPLES,
     TILE_LENGTH,
     TILE_WIDTH,
@@ -56,6 +59,7 @@ _KEPT_COMPRESSIONS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773
 _PNG_FILTER = 0xF8  # libpng tries all five, line by line
 _ASSOCIATED = 1  # of the TIFF tag ExtraSamples: colours are multiplied by alpha
 _QUALITY = 90  # of AVIF and HEIC, whose files do not tell theirs
+_PHOTOMETRICS = (0, 1, 2, 3, 5, 6)  # white or black is zero, RGB, palette, CMYK, YCbCr
 _LARGE_PART = 8 << 20  # bytes; libvips allows 50 MiB in all
 _BIG = 3_500_000_000  # bytes of pixels from which a TIFF file gets 64-bit offsets
 
@@ -90,7 +94,7 @@ class Stored:
             return vips.load_tiff_without(path, self.hidden, unlimited=self.unlimited)
         loader = getattr(vips.Image, _LOADERS[self.kind])
         how = {"unlimited": True} if self.unlimited else {}
-        image: vips.Image = loader(str(path), access="sequential", fail_on="error", **how)
+        image: vips.Image = loader(os.fsencode(path), access="sequential", fail_on="error", **how)
         return image
 
     def save(self, image: vips.Image, path: Path, quality: int | None) -> None:
@@ -104,7 +108,7 @@ class Stored:
         if self.kind == "TIFF":
             size = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1)
             options["bigtiff"] = size > _BIG
-        getattr(image, _SAVERS[self.kind])(str(path), keep="none", **options)
+        getattr(image, _SAVERS[self.kind])(os.fsencode(path), keep="none", **options)
 
 
 _LOADERS = {
@@ -180,6 +184,10 @@ def _describe_tiff(path: Path) -> Stored:
     if header.pages > 1:
         problem = f"{path} is a document of {header.pages} pages"
         raise UserError(problem, "save its pages as separate pictures")
+    meaning, kinds = header.number(PHOTOMETRIC, 1), header.values(SAMPLE_FORMAT, 1)
+    if meaning not in _PHOTOMETRICS or set(kinds) != {1} or max(header.values(BITS, 1)) > 16:
+        problem = f"{path} stores values that are not 8 or 16 bits of grey, RGB or CMYK"
+        raise UserError(problem, "convert it to one of these")
     options: dict[str, object] = {
         "compression": _KEPT_COMPRESSIONS.get(header.number(COMPRESSION, 1), "deflate"),
         "predictor": "horizontal" if header.number(PREDICTOR, 1) == 2 else "none",
@@ -205,8 +213,8 @@ def _part_size(header: TiffHeader) -> int:
     """Bytes of a strip or a row of tiles, which libvips reads at once."""
     rows = header.number(TILE_LENGTH, 0) or header.number(ROWS_PER_STRIP, 1 << 32)
     rows = min(rows, header.number(LENGTH, 0))
-    bits = max(header.tags[BITS].numbers(), default=8) if BITS in header.tags else 8
-    return rows * header.number(WIDTH, 0) * header.number(SAMPLES, 1) * bits // 8
+    bits = max(header.values(BITS, 1)) * header.number(SAMPLES, 1)
+    return rows * header.number(WIDTH, 0) * bits // 8
 
 
 def _describe_heif(path: Path) -> Stored:

@@ -4,6 +4,7 @@ It is an uncompressed TIFF: libvips reads that in small steps, where it would ma
 values into memory as a whole.
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,7 +83,7 @@ class PhotoSink:
         layout = self.layout
         end_plain_tiff(self._raw, layout.height, layout.width, layout.colours, layout.bits)
         self._raw.flush()
-        image = vips.Image.tiffload(self._raw.name, access="sequential")
+        image = vips.Image.tiffload(os.fsencode(self._raw.name), access="sequential")
         colours = layout.colours
         if source.bands > colours:
             alpha = source.extract_band(colours, n=source.bands - colours)

@@ -17,6 +17,7 @@ from bluref.errors import UserError
 
 WIDTH, LENGTH, BITS, COMPRESSION, SAMPLES, ROWS_PER_STRIP = 256, 257, 258, 259, 277, 278
 PLANES_APART, PREDICTOR, TILE_WIDTH, TILE_LENGTH, EXTRA_SAMPLES = 284, 317, 322, 323, 338
+PHOTOMETRIC, SAMPLE_FORMAT = 262, 339
 _KIND, _RAW = 254, 50706  # NewSubfileType; DNGVersion
 
 # Size in bytes of one value and the width at which its bytes swap, by TIFF field type.
@@ -74,8 +75,11 @@ class TiffHeader:
 
     def number(self, tag: int, default: int) -> int:
         """The first value of a tag."""
-        values = self.tags[tag].numbers() if tag in self.tags else ()
-        return values[0] if values else default
+        return self.values(tag, default)[0]
+
+    def values(self, tag: int, default: int) -> tuple[int, ...]:
+        """All values of a tag, one at least."""
+        return (self.tags[tag].numbers() if tag in self.tags else ()) or (default,)
 
 
 def tiff_header(path: Path) -> TiffHeader:
