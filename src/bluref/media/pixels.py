@@ -6,13 +6,19 @@ An image is RGB float32 in [0, 1], sRGB-encoded, shaped `b 3 h w`. Files and vid
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, UInt, UInt8
 from torch import Tensor
 
 
 def to_uint8(image: Float[Tensor, "*b 3 h w"]) -> UInt8[Tensor, "*b 3 h w"]:
     """Clamp to [0, 1], scale to [0, 255] and round to the nearest integer, halves to even."""
-    return (image.detach().clamp(0, 1) * 255).round().to(torch.uint8)
+    return to_depth(image, 8)
+
+
+def to_depth(values: Float[Tensor, "*shape"], bits: int) -> UInt[Tensor, "*shape"]:
+    """As `to_uint8` does, any values to 8 or 16 bits; 16 scale to [0, 65535], `torch.uint16`."""
+    whole: Tensor = values.detach().clamp(0, 1).mul_(2**bits - 1).round_()
+    return whole.to(torch.uint8 if bits == 8 else torch.uint16)
 
 
 def from_uint8(pixels: UInt8[Tensor, "*b 3 h w"]) -> Float[Tensor, "*b 3 h w"]:

@@ -33,7 +33,8 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     """Lend a temporary path beside `path`; rename it into place when the block ends well.
 
     The temporary file keeps the suffix of `path`, starts with a dot, and is flushed to disk before
-    the rename. Missing parent folders are made. When the block raises, it is removed and `path`
+    the rename. The block may put further files beside it whose names differ in the suffix, and must
+    remove them. Missing parent folders are made. When the block raises, it is removed and `path`
     stays as it was.
 
     Raises:
@@ -71,7 +72,9 @@ def _is_about(error: OSError, path: Path, partial: Path) -> bool:
     if error.filename is None:  # a failed write or flush names no file
         return True
     named = Path(os.fsdecode(error.filename))
-    return named in (partial, path, *path.parents)
+    own = partial.name.partition(".partial")[0]
+    beside = named.parent == partial.parent and named.name.startswith(own)
+    return beside or named in (path, *path.parents)
 
 
 def _flush(file: Path) -> None:

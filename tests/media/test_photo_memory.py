@@ -1,0 +1,104 @@
+"""What a photograph holds in memory while it is read and written, whatever its size."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tests.media.pictures import noise, pillow
+
+from bluref.media import vips
+from bluref.media.photo import open_photo
+
+COPY = """
+import json, resource, sys
+from pathlib import Path
+import torch
+from bluref.media.photo import open_photo
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+with open_photo(sys.argv[1]) as photo, photo.rewrite(sys.argv[2]) as sink:
+    before, told = peak(), photo.decoder_bytes
+    for top in range(0, photo.height, 32):
+        sink.write(photo.read(min(32, photo.height - top)))
+    print("read", flush=True)
+print(json.dumps({"rise": peak() - before, "told": told}))
+"""
+
+
+def painted(path, side, **options):
+    """Noise over a gradient, made and written by libvips in stripes."""
+    grain = vips.Image.gaussnoise(512, 512, sigma=8).replicate(side // 512 + 1, side // 512 + 1)
+    place = vips.Image.xyz(side, side) * (200 / side)
+    bands = place.bandjoin(place[0]) + grain.crop(0, 0, side, side) + 20
+    bands.cast("uchar").copy(interpretation="srgb").write_to_file(str(path), **options)
+    return path
+
+
+def copy(source):
+    """Rise of the peak and `decoder_bytes`, in bytes, of a process that writes the file anew."""
+    out = source.with_name(f"out{source.suffix}")
+    line = [sys.executable, "-c", COPY, str(source), str(out)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    return told["rise"], told["told"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("suffix", "options"), [("png", {"compression": 1, "filter": 8}), ("jpg", {"Q": 90})]
+)
+def test_a_hundred_megapixels_stream(tmp_path, suffix, options):
+    rise, told = copy(painted(tmp_path / f"a.{suffix}", 10_000, **options))
+    assert rise < told < 350 << 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        ("png", {"compression": 1, "interlace": True}),
+        ("jpg", {"Q": 90, "interlace": True}),
+        ("webp", {"Q": 80, "effort": 0}),
+        ("tif", {"compression": "deflate", "tile": True}),
+    ],
+)
+def test_what_pictures_that_do_not_stream_hold_is_known_beforehand(tmp_path, suffix, options):
+    rise, told = copy(painted(tmp_path / f"a.{suffix}", 3_000, **options))
+    assert rise < told
+
+
+def test_what_is_held_is_told_by_the_header(tmp_path):
+    values = noise(height=600, width=800)
+    held = {}
+    for name, options in (
+        ("plain.jpg", {}),
+        ("progressive.jpg", {"progressive": True}),
+        ("a.webp", {"lossless": True}),
+        ("a.avif", {}),
+    ):
+        with open_photo(pillow(tmp_path / name, values, **options)) as photo:
+            held[name] = photo.decoder_bytes
+    assert held["plain.jpg"] < held["progressive.jpg"] < held["a.webp"] < held["a.avif"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_an_encoder_at_once_and_leaves_nothing(tmp_path):
+    source = painted(tmp_path / "a.png", 6_000, compression=1, filter=8)
+    line = [sys.executable, "-c", COPY, str(source), str(tmp_path / "out.png")]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()  # all is read, and encoding takes seconds from here
+        time.sleep(0.5)
+        start = time.monotonic()
+        os.kill(process.pid, signal.SIGINT)
+        told = process.stderr.read()
+        process.wait()
+    assert time.monotonic() - start < 1.5
+    assert b"KeyboardInterrupt" in told
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]

@@ -1,0 +1,329 @@
+"""Bad files, bad names and bad places: one line that names the file and the mend, no traceback."""
+
+import errno
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pillow_heif
+import pytest
+import tifffile
+from PIL import Image
+from tests.media.pictures import chunk, copied, decoded, noise, pillow, png, smooth
+
+from bluref.errors import UserError
+from bluref.media import photo_sink, vips
+from bluref.media.photo import open_photo
+
+pillow_heif.register_heif_opener()
+
+SUFFIXES = ["png", "jpg", "webp", "tif", "avif", "heic"]
+
+
+def refusal(path, **limits):
+    with pytest.raises(UserError) as caught:
+        copied(path, path.with_name("result"), **limits)
+    assert not path.with_name("result").exists()
+    assert [p.name for p in path.parent.iterdir() if p.name.startswith(".")] == []
+    assert "\n" not in caught.value.problem.replace(str(path), "")
+    assert str(path) in caught.value.problem
+    return f"{caught.value.problem}; {caught.value.fix}"
+
+
+def made(tmp_path, suffix, values=None, **options):
+    values = smooth() if values is None else values
+    return pillow(tmp_path / f"a.{suffix}", values, **options)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "avif"])
+def test_animations_are_refused_with_what_to_do(tmp_path, suffix):
+    frames = [Image.fromarray(noise() // (i + 1)) for i in range(3)]
+    path = tmp_path / f"a.{suffix}"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    told = refusal(path)
+    assert "animation" in told
+    assert "make a video of it" in told
+    assert suffix in ("gif", "avif") or "of 3 frames" in told
+
+
+def test_a_document_of_pages_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    frames = [Image.fromarray(noise()) for _ in range(4)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    assert "4 pages" in refusal(path)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.uint32, np.int16, np.int8])
+def test_values_that_are_not_8_or_16_bits_are_refused(tmp_path, kind):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise().astype(kind), photometric="rgb")
+    assert "not 8 or 16 bits of grey, RGB or CMYK" in refusal(path)
+
+
+def test_lab_values_are_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(), photometric="cielab")
+    assert "not 8 or 16 bits of grey, RGB or CMYK" in refusal(path)
+
+
+def test_a_raw_photograph_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path, noise(), photometric="rgb", extratags=[(50706, 1, 4, (1, 4, 0, 0), True)]
+    )
+    assert "develop it first" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("start", "word"),
+    [
+        (b"", "is empty"),
+        (b"no picture at all", "is not a PNG, JPEG, WebP, TIFF, AVIF or HEIC picture"),
+        (b"BM" + bytes(50), "BMP"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"8BPS\0\1", "Photoshop"),
+        (b"\x89PNG\r\n\x1a\n", "cannot decode"),
+        (b"\xff\xd8\xff", "cannot decode"),
+        (b"II*\0\xff\xff\xff\xff", "cannot decode"),
+        (b"RIFF\0\0\0\0WEBP", "cannot decode"),
+        (b"\0\0\0\x10ftypavif\0\0\0\0", "cannot decode"),
+    ],
+)
+def test_what_is_no_picture_is_refused(tmp_path, start, word):
+    path = tmp_path / "a.png"
+    path.write_bytes(start)
+    assert word in refusal(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.97])
+def test_a_truncated_file_is_refused(tmp_path, suffix, share):
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = made(tmp_path, suffix, noise(height=96, width=128), **options)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    assert "copy it again" in refusal(path) or "replace it" in refusal(path)
+
+
+def test_nothing_is_said_on_stderr_by_the_libraries(tmp_path, capfd):
+    for suffix in SUFFIXES:
+        path = made(tmp_path, suffix, noise(height=96, width=128))
+        path.write_bytes(path.read_bytes()[:-400])
+        refusal(path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_limit_of_pixels_is_exact_and_can_be_raised(tmp_path, suffix):
+    path = made(tmp_path, suffix)
+    told = refusal(path, max_pixels=24 * 40 - 1)
+    assert "40 x 24" in told
+    assert "--max-pixels" in told
+    assert copied(path, max_pixels=24 * 40).exists()
+
+
+def test_the_limit_of_bytes_is_exact_and_can_be_raised(tmp_path):
+    path = made(tmp_path, "png")
+    size = path.stat().st_size
+    assert "--max-bytes" in refusal(path, max_bytes=size - 1)
+    assert copied(path, max_bytes=size).exists()
+
+
+def bomb(width, height):
+    """A PNG of much more than it has bytes: rows of zeros, a thousand times compressed."""
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    data = zlib.compress(bytes(1 << 20))
+    parts = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    path.write_bytes(bomb(100_000, 90_000))
+    monkeypatch.setattr(vips, "Region", None)  # nothing can be decoded without
+    assert "9,000,000,000" in refusal(path) or "100000 x 90000" in refusal(path)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_smallest_picture(tmp_path, suffix):
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = made(tmp_path, suffix, noise(height=1, width=1), **options)
+    assert decoded(copied(path)).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_picture_of_one_row_or_column(tmp_path, suffix, turned):
+    options = {"lossless": True} if suffix == "webp" else {}
+    sides = {"height": 5000, "width": 1} if turned else {"height": 1, "width": 5000}
+    path = made(tmp_path, suffix, noise(**sides), **options)
+    out = decoded(copied(path, rows=1 if not turned else 5000))
+    assert out.shape == (sides["height"], sides["width"], 3)
+    if suffix != "jpg":
+        np.testing.assert_array_equal(out, noise(**sides))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_very_wide_picture(tmp_path, suffix):
+    path = made(tmp_path, suffix, noise(height=3, width=65_535))
+    np.testing.assert_array_equal(decoded(copied(path)), noise(height=3, width=65_535))
+
+
+NAMES = ["with space.png", "quo'te\"s.png", "line\nbreak.png", "Übung 写真.png", "--.png", "-o"]
+NAMES += ["%s%d.png", "a[1].png", "a,b.png", "no suffix", "a.png[access=random]", b"\xff.png"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_read_and_written(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    name = os.fsdecode(name)
+    values = noise()
+    png(Path(name), values)
+    (tmp_path / "sub").mkdir()
+    np.testing.assert_array_equal(decoded(copied(Path(name), Path("sub") / name)), values)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_content_counts_and_not_the_name(tmp_path, suffix):
+    path = made(tmp_path, suffix).rename(tmp_path / "a.doc")
+    out = copied(path, tmp_path / "b.png")
+    with Image.open(path) as before, Image.open(out) as after:
+        assert after.format == before.format
+
+
+@pytest.mark.parametrize("name", ["missing", "folder", "loop", "nul\0l", "pipe"])
+def test_what_cannot_be_opened_is_refused(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
+    assert name in refusal(tmp_path / name)
+
+
+def test_heic_without_its_extra_names_it(tmp_path, monkeypatch):
+    path = made(tmp_path, "heic")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    assert "pip install 'bluref[heif]'" in refusal(path)
+
+
+# --- places
+
+
+def test_too_little_room_is_found_out_first(tmp_path, monkeypatch):
+    path = made(tmp_path, "png")
+    usage = photo_sink.shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(photo_sink.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(UserError, match="bytes are needed") as caught:
+        copied(path)
+    assert "free some disk space" in caught.value.fix
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png"]
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from bluref.errors import UserError
+from tests.media.pictures import copied
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a limit on files stands for a full disk
+for name in sys.argv[1:]:
+    path = Path(name)
+    size = path.stat().st_size
+    for limit in (1000, 36_000, size - 300, size + 300):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        try:
+            copied(path, rows=96)
+            print("done", limit > size)
+        except UserError as error:
+            out = path.with_name("out" + path.suffix)
+            print(error.problem, "|", out.read_text() == "old", len(list(path.parent.iterdir())))
+"""
+
+
+def test_a_disk_that_fills_leaves_the_old_file_and_nothing_else(tmp_path):
+    names = []
+    for suffix in SUFFIXES:
+        folder = tmp_path / suffix
+        folder.mkdir()
+        options = {"lossless": True} if suffix == "webp" else {"quality": 98}
+        names.append(str(made(folder, suffix, noise(height=96, width=128), **options)))
+        (folder / f"out.{suffix}").write_text("old")
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, *names], capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.returncode == 0
+    told = done.stdout.splitlines()
+    refused = [line for line in told if line != "done True"]
+    assert len(told) == 4 * len(SUFFIXES)
+    assert len(refused) >= 3 * len(SUFFIXES) - 4
+    assert all("cannot write" in line and line.endswith("| True 2") for line in refused)
+
+
+@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])
+def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path, monkeypatch, code):
+    path = made(tmp_path, "png")
+    opened = type(path).open
+
+    def refuse(self, mode="r", *arguments, **options):
+        if "w" in mode:
+            raise OSError(code, os.strerror(code), str(self))
+        return opened(self, mode, *arguments, **options)
+
+    monkeypatch.setattr(type(path), "open", refuse)
+    with pytest.raises(UserError, match="cannot write"):
+        copied(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_source_that_changes_meanwhile_is_found_out(tmp_path):
+    path = made(tmp_path, "png")
+
+    def change(rows):
+        made(tmp_path, "png", noise(height=90))
+        return rows
+
+    with pytest.raises(UserError, match="has changed meanwhile"):
+        copied(path, rows=24, change=change)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+# --- misuse
+
+
+def write(photo, target, *parts, quality=None):
+    with photo.rewrite(target, quality) as sink:
+        for part in parts:
+            sink.write(part)
+
+
+def test_rows_must_all_be_there_and_fit(tmp_path):
+    with open_photo(made(tmp_path, "png")) as photo:
+        with pytest.raises(ValueError, match="1 to 24"):
+            photo.read(25)
+        rows = photo.read(24)
+        with pytest.raises(ValueError, match="1 to 0"):
+            photo.read(1)
+        for wrong in (rows[:, :, :23], rows.repeat(2, 1, 1, 1), rows[..., :39]):
+            with pytest.raises(ValueError, match=r"picture of 24|must fit"):
+                write(photo, tmp_path / "out.png", wrong)
+        with pytest.raises(ValueError, match="picture of 24"):
+            write(photo, tmp_path / "out.png", rows, rows[:, :, :1])
+        with pytest.raises(ValueError, match="got 101"):
+            write(photo, tmp_path / "out.png", rows, quality=101)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_block_leaves_nothing(tmp_path, error):
+    path = made(tmp_path, "png")
+
+    def stop(_rows):
+        raise error
+
+    with pytest.raises(error):
+        copied(path, change=stop)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
