@@ -49,7 +49,9 @@ def encoder_options(
     hdr = hdr_options(encoder, frame)
     crf = {"crf": str(quality)}
     if encoder == "libx264":
-        return {"preset": "medium", **(crf if quality else {"qp": "0"}), **hdr}
+        # With its tree of macroblocks x264 gives other bytes at every call, on one thread too.
+        told = ":".join(["mbtree=0", *hdr.values()])
+        return {"preset": "medium", "x264-params": told, **(crf if quality else {"qp": "0"})}
     if encoder == "libx265":
         more = [f"pools={THREADS}", "frame-threads=2", "open-gop=0", "log-level=none"]
         more += [] if quality else ["lossless=1"]

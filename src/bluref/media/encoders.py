@@ -5,6 +5,7 @@ frames, on any machine: threads are a part of it.
 """
 
 import io
+import os
 import re
 import struct
 from dataclasses import dataclass, field
@@ -33,6 +34,9 @@ _ENCODERS = {
     "vp8": "libvpx",
     "vp9": "libvpx-vp9",
 }
+# px. At sides of 32 x265 4.2 writes beyond its memory, and of one block it makes other pictures at
+# every call.
+_BLOCK = 64
 _GLOBAL_HEADER = 0x40  # AVFMT_GLOBALHEADER
 _OTHERWISE = {
     "webm": ("libvpx-vp9", "libsvtav1"),
@@ -159,6 +163,7 @@ def prepare(context: VideoCodecContext, plan: Plan) -> None:
 
 def encoder_of(plan: Plan) -> VideoCodecContext:
     """A new encoder, not yet open."""
+    os.environ.setdefault("SVT_LOG", "1")  # errors only; it writes to stderr by itself
     context = av.CodecContext.create(plan.encoder, "w")
     if not isinstance(context, VideoCodecContext):
         raise UserError(f"{plan.encoder} is no encoder of video", "choose another --codec")
@@ -262,6 +267,9 @@ def _tags(first: Shown, context: VideoCodecContext, pixel_format: str) -> tuple[
 
 def _opens(plan: Plan) -> bool:
     """Whether the encoder takes the plan: some have smallest sizes, or want standard rates."""
+    sides = sorted((plan.width, plan.height))
+    if plan.encoder == "libx265" and (sides[0] < _BLOCK or sides[1] == _BLOCK):
+        return False
     try:
         encoder_of(plan).open()
     except (av.FFmpegError, ValueError):

@@ -159,11 +159,11 @@ def _rgb(frame: av.VideoFrame) -> Float[np.ndarray, "3 h w"]:
 
 def _range(frame: av.VideoFrame) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """What a plane's samples are to have subtracted, and to be divided by: H.273, eqs. 20 to 25."""
-    top = 2 ** frame.format.components[0].bits - 1
+    top = 2.0 ** frame.format.components[0].bits - 1
     if frame.format.is_rgb:
-        return (0, 0, 0), (top, top, top)
+        return (0.0, 0.0, 0.0), (top, top, top)
     if _is_full_range(frame):
-        return (0, (top + 1) / 2, (top + 1) / 2), (top, top, top)
+        return (0.0, (top + 1) / 2, (top + 1) / 2), (top, top, top)
     step = (top + 1) / 256
     return (16 * step, 128 * step, 128 * step), (219 * step, 224 * step, 224 * step)
 

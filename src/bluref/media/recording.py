@@ -22,10 +22,14 @@ from bluref.media.planes import copied, planar
 from bluref.media.video import Packet, cannot_decode, main_stream, open_container
 
 # Of these one packet is one frame that is shown, so that a missing frame can be told from a hidden
-# one: VP8 hides frames, and MPEG-4 in AVI packs two in one packet.
+# one, such as VP8 has.
 _PACKET_IS_FRAME = frozenset(
-    ["h264", "hevc", "av1", "vp9", "ffv1", "mjpeg", "prores", "dnxhd", "mpeg2video", "mpeg1video"]
+    [
+        *("av1", "dnxhd", "ffv1", "h264", "hevc", "mjpeg"),
+        *("mpeg1video", "mpeg2video", "mpeg4", "png", "prores", "vp9"),
+    ]
 )
+_NOTHING_NEW = 8  # bytes: MPEG-4 has packets that say that the frame stays
 _SLACK = 1.0  # s by which the streams may end before the length that the file states
 
 
@@ -90,16 +94,13 @@ class Recording:
             UserError: no frame can be decoded, or the size changes on the way.
         """
         last: Shown | None = None
-        format_name = ""
         for frame, pts, corrupt in self._completed():
-            format_name = format_name or planar(frame.format.name)
             if last is not None and (frame.width, frame.height) != _size(last.frame):
                 raise UserError(
                     f"{self.path} changes its size at frame {last.index + 1}", "cut it there"
                 )
             pts = self._in_order(pts, last)
             index = 0 if last is None else last.index + 1
-            frame = _in_planes(frame, format_name)
             last = Shown(index, pts, frame.duration or 0, frame, corrupt)
             yield last
         if last is None:
@@ -121,9 +122,11 @@ class Recording:
 
     def _completed(self) -> Iterator[tuple[av.VideoFrame, int | None, bool]]:
         """Frames with time and damage, and in the place of missing ones the frame before."""
-        expected = _Expected(self.codec in _PACKET_IS_FRAME)
+        expected = _Expected(self.codec)
         before: av.VideoFrame | None = None
-        for frame in self._decoded(expected):
+        for decoded in self._decoded(expected):
+            name = planar(decoded.format.name) if before is None else before.format.name
+            frame = _in_planes(decoded, name)
             lost = expected.before(frame)
             for pts in lost:  # those before the first frame show the first
                 yield copied(before or frame), pts, True
@@ -201,19 +204,27 @@ def quarter_turns(frame: av.VideoFrame) -> int:
 class _Expected:
     """The times of packets that no frame has come of yet."""
 
-    def __init__(self, packet_is_frame: bool) -> None:
-        self._silent = packet_is_frame  # whether a frame may be missed that no error told of
+    def __init__(self, codec: str) -> None:
+        self._codec = codec
+        self._silent = (
+            codec in _PACKET_IS_FRAME
+        )  # whether a frame may be missed that no error told of
         self._times: list[int] = []  # a heap
         self._failed: set[int] = set()
+        self._keys: set[int] = set()
         self._started = False
 
     def packet(self, packet: Packet) -> None:
-        if packet.size == 0 or packet.is_discard:
+        if packet.is_discard or packet.size == 0:
+            return
+        if packet.size <= _NOTHING_NEW and self._codec == "mpeg4":
             return
         if packet.pts is None:
             self._silent = False
             return
         heapq.heappush(self._times, packet.pts)
+        if packet.is_keyframe and not self._started:
+            self._keys.add(packet.pts)
         if packet.is_corrupt:
             self._failed.add(packet.pts)
 
@@ -249,9 +260,13 @@ class _Expected:
         return True
 
     def _missing(self, times: list[int]) -> list[int]:
-        # A stream may begin with frames that need others from before its beginning.
-        silent = self._silent and self._started
-        missing = [pts for pts in times if silent or pts in self._failed]
+        # A stream may begin with frames that need others from before its beginning; key frames do
+        # not.
+        missing = [
+            pts
+            for pts in times
+            if pts in self._failed or (self._silent and (self._started or pts in self._keys))
+        ]
         self._failed.difference_update(times)
         return missing
 

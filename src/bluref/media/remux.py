@@ -50,8 +50,7 @@ def write_film(target: Path, source: Path, plan: Plan, segments: Sequence[Path])
                 notes = _write(partial, source, plan, segments, data=True)
             except ValueError:  # data of a kind that the container knows only from other writers
                 notes = _write(partial, source, plan, segments, data=False)
-            if _times_differ(partial, target, segments, time_base):
-                notes.append(f"{plan.container} cannot keep the times of the frames exactly")
+            notes += _checked(partial, target, plan, segments, time_base)
         except av.FFmpegError as error:
             number = error.errno or 0
             if 0 < number < 256:  # of the system; `whole_file` knows what to tell
@@ -219,34 +218,35 @@ def _lasting(tags: dict[str, str]) -> dict[str, str]:
     return {k: v for k, v in tags.items() if not k.upper().startswith(_STALE)}
 
 
-def _times_differ(
-    partial: Path, target: Path, segments: Sequence[Path], time_base: Fraction
-) -> bool:
-    """Read the new film's packets: are frames shown at another time than in the source?
+def _checked(
+    partial: Path, target: Path, plan: Plan, segments: Sequence[Path], time_base: Fraction
+) -> list[str]:
+    """Read the new film's packets, and tell what of times and shape is not as it was.
 
     Raises:
-        UserError: there are fewer frames, or more.
+        UserError: there are fewer frames than in the source, or more.
     """
-    written = differ = 0
+    written = wanted = differ = 0
     with open_container(partial) as film:
         stream = main_stream(partial, film)
-        packets = film.demux(stream)
+        packets = (packet for packet in film.demux(stream) if packet.size)
         tick = _ticks(stream)
         for path in segments:
-            wanted = read_memory(path).times
-            found = [p.pts for p in islice(_filled(packets), len(wanted))]
-            written += len(found)
-            pairs = zip(sorted(pts for pts in found if pts is not None), wanted, strict=False)
+            times = read_memory(path).times
+            found = [packet.pts for packet in islice(packets, len(times))]
+            wanted, written = wanted + len(times), written + len(found)
+            pairs = zip(sorted(pts for pts in found if pts is not None), times, strict=False)
             differ += any(abs(new * tick - old * time_base) > tick / 2 for new, old in pairs)
-        written += sum(1 for _ in _filled(packets))
-    expected = sum(len(read_memory(path).times) for path in segments)
-    if written != expected:
+        written += sum(1 for _ in packets)
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+    if written != wanted:
         raise UserError(
-            f"{target} would hold {written} frames instead of {expected}",
+            f"{target} would hold {written} frames instead of {wanted}",
             "choose another --codec, or give the output the suffix .mkv",
         )
-    return differ > 0
-
-
-def _filled(packets: Iterator[Packet]) -> Iterator[Packet]:
-    return (packet for packet in packets if packet.size)
+    notes = []
+    if differ:
+        notes.append(f"{plan.container} cannot keep the times of the frames exactly")
+    if aspect != Fraction(*plan.aspect):
+        notes.append(f"samples of shape {Fraction(*plan.aspect)} are shown as {aspect}")
+    return notes
