@@ -144,9 +144,10 @@ def _encoded_stream(new: OutputContainer, main: VideoStream, plan: Plan) -> Vide
 
 
 def _is_made_anew(stream: Stream, container: str) -> bool:
-    """Whether the writer makes this stream itself: from chapters, or from a cover."""
-    chapters = stream.type == "data" and stream.discard == Discard.all
-    return chapters or (_is_cover(stream) and container == "matroska")
+    """Whether the writer makes this stream itself: from chapters, a time code or a cover."""
+    if stream.type == "data" and container in ("mp4", "mov"):
+        return stream.discard == Discard.all or "timecode" in stream.metadata
+    return _is_cover(stream) and container == "matroska"
 
 
 def _is_cover(stream: Stream) -> bool:
