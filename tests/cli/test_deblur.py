@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from tests.media.films import Film, look
 
 from bluref.cli.main import main
 from bluref.media.picture import read_picture, write_picture
@@ -93,3 +94,17 @@ def test_mistakes_are_one_line_and_a_fix(scene, capsys, arguments, problem):
     first, fix = err.splitlines()[-2:]
     assert problem in first
     assert fix.startswith("  fix: ")
+
+
+def test_a_video_is_deblurred_and_what_happened_is_told(scene, capsys):
+    film = Film("libx264", size=(24, 32), frames=4, sound="aac").write(scene / "clip.mp4")
+    line = ["deblur", "clip.mp4", "--model", "net", "--json"]
+    assert main([*line, "--codec", "aac", "-o", "x"]) == 1
+    assert "no encoder 'aac' here" in capsys.readouterr().err
+    assert main([*line, "--crf", "20"]) == 0
+    err = capsys.readouterr().err
+    before, after = look(film), look(scene / "deblurred" / "clip.mp4")
+    assert after.times == before.times
+    assert after.packets == before.packets
+    assert "clip.mp4: 4 frames" in err
+    assert "4 deblurred, 0 left alone as sharp, written by libx264" in err

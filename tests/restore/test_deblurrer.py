@@ -1,5 +1,6 @@
 import pytest
 import torch
+from tests.media.films import Film
 from torch import nn
 
 from bluref.restore.deblurrer import Deblurrer
@@ -108,3 +109,32 @@ def test_the_identity_does_nothing():
 def test_an_unknown_precision_is_refused(network):
     with pytest.raises(Exception, match="precision"):
         Deblurrer(network, training_size=None, precision="fp16")
+
+
+def test_a_video_is_begun_anew_with_other_weights_or_another_precision(tmp_path):
+    class Stop(torch.nn.Module):
+        def __init__(self, weight, frames):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor(weight))
+            self.frames = frames
+
+        def forward(self, x):
+            self.frames -= 1
+            if self.frames < 0:
+                raise KeyboardInterrupt
+            return x * self.weight
+
+    def deblurrer(weight, frames, precision="fp32"):
+        return Deblurrer(Stop(weight, frames), training_size=None, precision=precision)
+
+    source = Film("libx264", size=(16, 32), frames=70).write(tmp_path / "a.mp4")
+    for number, other in enumerate([deblurrer(0.8, 99), deblurrer(0.9, 99, "bf16")]):
+        target = tmp_path / f"{number}.mp4"
+        with pytest.raises(KeyboardInterrupt):
+            deblurrer(0.9, 65).video(source, target)
+        report = other.video(source, target)
+        assert (report.frames, report.resumed) == (70, 0)
+        assert any("model" in note for note in report.notes)
+    with pytest.raises(KeyboardInterrupt):
+        deblurrer(0.9, 65).video(source, target)
+    assert deblurrer(0.9, 99).video(source, target).resumed == 60

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 from av.video.stream import VideoStream
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -14,6 +16,11 @@ from torch import Tensor
 from bluref.errors import UserError
 from bluref.media.picture import MAX_PIXELS
 from bluref.media.pixels import from_array
+
+if TYPE_CHECKING:
+    Packet = av.Packet[Any]
+else:  # only the stubs of PyAV know a packet's kind
+    Packet = av.Packet
 
 VIDEO_SUFFIXES = frozenset(
     [
@@ -136,10 +143,15 @@ def _upright_pixels(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
 
 
 @contextmanager
-def _opened(
-    path: Path, max_pixels: int
-) -> Iterator[tuple[av.container.InputContainer, VideoStream]]:
-    """The container and its first video stream, size allowed; errors of any use name the file."""
+def open_container(path: Path | str) -> Iterator[av.container.InputContainer]:
+    """A file of recorded footage, opened for reading; playlists are refused, as are protocols.
+
+    Text in it that is no UTF-8 comes as surrogates. Errors of its use in the block pass through.
+
+    Raises:
+        UserError: the file is missing, empty, or of no kind that is read here.
+    """
+    path = Path(path)
     try:
         # Opened here and not by FFmpeg, to which `concat:` or `http:` in a name means a protocol.
         file = path.open("rb")
@@ -147,23 +159,49 @@ def _opened(
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"cannot open {path}: {reason}", "check the path") from error
     with file:
-        if not file.peek(1):
-            raise UserError(f"{path} is empty", _COPY_AGAIN)
         try:
-            with av.open(file, options={"format_whitelist": _CONTAINERS}) as container:
-                yield container, _video_stream(path, container, max_pixels)
+            if not file.peek(1):
+                raise UserError(f"{path} is empty", _COPY_AGAIN)
+            options = {"format_whitelist": _CONTAINERS}
+            container = av.open(file, "r", options=options, metadata_errors="surrogateescape")
         except (av.FFmpegError, OSError) as error:
-            raise UserError(
-                f"cannot decode {path} as video: {error.strerror}", _COPY_AGAIN
-            ) from error
+            raise cannot_decode(path, error) from error
+        with container:
+            yield container
 
 
-def _video_stream(
-    path: Path, container: av.container.InputContainer, max_pixels: int
+def cannot_decode(path: Path, error: Exception) -> UserError:
+    """What to tell of a file that FFmpeg gave up."""
+    reason = getattr(error, "strerror", None) or error
+    return UserError(f"cannot decode {path} as video: {reason}", _COPY_AGAIN)
+
+
+@contextmanager
+def _opened(
+    path: Path, max_pixels: int
+) -> Iterator[tuple[av.container.InputContainer, VideoStream]]:
+    """The container and its main video stream, size allowed; errors of any use name the file."""
+    with open_container(path) as container:
+        stream = main_stream(path, container, max_pixels)
+        stream.thread_type = "AUTO"  # frames and slices; the default decodes slices only
+        try:
+            yield container, stream
+        except (av.FFmpegError, OSError) as error:
+            raise cannot_decode(path, error) from error
+
+
+def main_stream(
+    path: Path, container: av.container.InputContainer, max_pixels: int = MAX_PIXELS
 ) -> VideoStream:
-    if not container.streams.video:
+    """The first video stream that is not a cover picture.
+
+    Raises:
+        UserError: there is none, its codec is unknown, or its frames are too large.
+    """
+    films = [v for v in container.streams.video if not v.disposition & Disposition.attached_pic]
+    if not films:
         raise UserError(f"{path} holds no video", "point at a video file")
-    stream = container.streams.video[0]
+    stream = films[0]
     if stream.codec_context is None:
         raise UserError(f"{path} uses a codec that is not known here", "convert it to H.264")
     if stream.width * stream.height > max_pixels:
@@ -171,5 +209,4 @@ def _video_stream(
             f"{path} has frames of more than {max_pixels:,} pixels",
             "make it smaller, or raise the limit",
         )
-    stream.thread_type = "AUTO"  # frames and slices; the default decodes slices only
     return stream

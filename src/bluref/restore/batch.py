@@ -11,10 +11,15 @@ import torch
 
 from bluref.errors import UserError
 from bluref.media.picture import is_picture, list_pictures, read_picture, write_picture
+from bluref.media.video import is_video
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.video import VideoReport
 
 Tell = Callable[[int, int], None]
 """Called with (pictures behind us, pictures in all) at the start and after each picture."""
+
+Film = Callable[[Path, Path], VideoReport]
+"""Deblurs one video into another file."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ def deblur_files(
     *,
     overwrite: bool = False,
     tell: Tell = lambda _behind, _total: None,
+    film: Film | None = None,
 ) -> DeblurReport:
     """Deblur pictures and folders of pictures into `out`, in the format of each source.
 
@@ -56,6 +62,7 @@ def deblur_files(
         deblurrer: does the work.
         overwrite: do again what is already there.
         tell: hears of progress.
+        film: does the work for videos; None for `deblurrer.video` as it is.
 
     Raises:
         UserError: nothing was given, an output would replace an input or another output, or `out`
@@ -73,7 +80,7 @@ def deblur_files(
         if target.exists() and not overwrite:
             skipped += 1
         else:
-            reason = _deblur_file(source, target, deblurrer)
+            reason = _deblur_file(source, target, deblurrer, film or deblurrer.video)
             if reason is None:
                 done += 1
             else:
@@ -111,8 +118,8 @@ def _jobs_of_folder(folder: Path, below: Path, out: Path) -> list[tuple[Path, Pa
 def _jobs_of_file(path: Path, out: Path) -> list[tuple[Path, Path]] | Failure:
     if not path.exists():
         return Failure(str(path), f"{path} does not exist")
-    if not path.is_file() or not is_picture(path):
-        return Failure(str(path), f"{path} is not a PNG, JPEG, WebP or TIFF picture")
+    if not path.is_file() or not (is_picture(path) or is_video(path)):
+        return Failure(str(path), f"{path} is not a PNG, JPEG, WebP or TIFF picture, nor a video")
     return [(path, out / path.name)]
 
 
@@ -156,9 +163,12 @@ def _check_writable(out: Path) -> None:
         ) from error
 
 
-def _deblur_file(source: Path, target: Path, deblurrer: Deblurrer) -> str | None:
-    """Deblur one picture and return None, or why it could not be done."""
+def _deblur_file(source: Path, target: Path, deblurrer: Deblurrer, film: Film) -> str | None:
+    """Deblur one picture or film and return None, or why it could not be done."""
     try:
+        if is_video(source):
+            film(source, target)
+            return None
         write_picture(deblurrer(read_picture(source)), target)
     except UserError as error:
         return error.problem

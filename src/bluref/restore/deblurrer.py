@@ -1,16 +1,21 @@
 """The Deblurrer: any picture in, a sharper one out, in one pass of a network."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from bluref.restore.files import load_network
+from bluref.restore.fingerprint import fingerprint
 from bluref.restore.padding import pad_to_multiple
 from bluref.restore.pooling import local_pooling as set_local_pooling
 from bluref.weights.precision import prefers_bf16
+
+if TYPE_CHECKING:
+    from bluref.restore.video import VideoOptions, VideoReport
 
 Precision = Literal["auto", "fp32", "bf16"]
 """`auto` is bf16 where `prefers_bf16` says so; `bf16` insists, and is slow on other hardware."""
@@ -95,6 +100,21 @@ class Deblurrer:
         finally:
             set_local_pooling(self.model, None)
         return sharp[..., :h, :w].float().clamp(0, 1).contiguous().to(image.device)
+
+    def video(
+        self,
+        path: Path | str,
+        out: Path | str,
+        *,
+        options: "VideoOptions | None" = None,
+        tell: Callable[[int, int], None] = lambda _behind, _total: None,
+    ) -> "VideoReport":
+        """Deblur a film; see `bluref.restore.video.deblur_video`."""
+        from bluref.restore.video import deblur_video
+
+        how = {"window": self.window_of, "bf16": self.bf16, "device": self.device.type}
+        identity = fingerprint(self.model, **how)
+        return deblur_video(path, out, self, identity=identity, options=options, tell=tell)
 
 
 def _multiple(model: nn.Module) -> int:

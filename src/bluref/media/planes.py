@@ -1,0 +1,243 @@
+"""A video frame's own samples as an image, and an image's changes back in them.
+
+Nothing is lost on the way: a frame keeps its depth and its subsampling, and what comes back is
+added to the samples that were there: new = old + (network(x) - x), carried through the matrix. So
+a network that does nothing changes no sample, whatever the depth, the range, the subsampling, and
+values that no RGB picture can hold.
+"""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8, UInt16
+from torch import Tensor
+
+Samples = UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
+
+# Luma coefficients (K_R, K_B) of ITU-T H.273, table 4, by matrix_coefficients.
+_LUMA = {
+    1: (0.2126, 0.0722),  # BT.709
+    4: (0.30, 0.11),  # FCC
+    5: (0.299, 0.114),  # BT.601, 625 lines
+    6: (0.299, 0.114),  # BT.601, 525 lines
+    7: (0.212, 0.087),  # SMPTE 240M
+    9: (0.2627, 0.0593),  # BT.2020, non-constant luminance
+    10: (
+        0.2627,
+        0.0593,
+    ),  # BT.2020, constant luminance: nearly, and only the change goes through it
+    14: (0.2627, 0.0593),  # ICtCp: likewise
+}
+_YCGCO = 8
+_TALLEST_STANDARD_DEFINITION = 576  # lines; above it, untagged video is BT.709 by convention
+_FULL_RANGE, _UNSPECIFIED_RANGE = 2, 0  # AVColorRange
+
+# The same samples in planes, for formats that interleave them.
+_TWINS = {
+    "nv12": "yuv420p",
+    "nv21": "yuv420p",
+    "nv16": "yuv422p",
+    "nv24": "yuv444p",
+    "nv42": "yuv444p",
+    "p010": "yuv420p10le",
+    "p012": "yuv420p12le",
+    "p016": "yuv420p16le",
+    "p210": "yuv422p10le",
+    "p216": "yuv422p16le",
+    "p410": "yuv444p10le",
+    "p416": "yuv444p16le",
+    "y210": "yuv422p10le",
+    "yuyv422": "yuv422p",
+    "uyvy422": "yuv422p",
+    "yvyu422": "yuv422p",
+    "ayuv64": "yuva444p16le",
+    "ya8": "gray",
+    "ya16": "gray16le",
+    "monow": "gray",
+    "monob": "gray",
+    "pal8": "gbrap",
+}
+
+
+def planar(name: str) -> str:
+    """The format that holds the samples of format `name` unchanged, each colour in its own plane.
+
+    Formats that are planar already are their own. Names are those of FFmpeg; alpha is carried,
+    except beside grey.
+    """
+    video = av.VideoFormat(name)
+    bare = name.removesuffix("le").removesuffix("be")
+    if bare in _TWINS:
+        return _TWINS[bare]
+    bits = max(component.bits for component in video.components)
+    if video.is_rgb and not name.startswith("gbr"):
+        alpha = "a" if any(component.is_alpha for component in video.components) else ""
+        return f"gbr{alpha}p" if bits <= 8 else f"gbr{alpha}p16le"
+    if video.is_big_endian:
+        return bare + "le"
+    return name
+
+
+def to_image(frame: av.VideoFrame) -> Float[Tensor, "1 3 h w"]:
+    """A frame in a `planar` format as RGB in [0, 1], by the frame's own matrix and range.
+
+    Chroma is repeated, as `stream_video` does it. Values outside RGB are clamped; the transfer
+    curve is left as it is.
+    """
+    return torch.from_numpy(_rgb(frame))[None]
+
+
+def change(frame: av.VideoFrame, after: Float[Tensor, "1 3 h w"]) -> None:
+    """Make a frame in a `planar` format show `after` instead of `to_image(frame)`, in place.
+
+    The difference of the two is added to the samples, averaged over the pixels that share one, and
+    rounded. Alpha and everything else that the frame carries stay.
+
+    Args:
+        frame: as `to_image` saw it.
+        after: RGB in [0, 1].
+    """
+    difference = _rgb(frame)
+    np.subtract(after[0].detach().cpu().numpy(), difference, out=difference)
+    frame.make_writable()
+    views = _views(frame)
+    _, scale = _range(frame)
+    if frame.format.is_rgb:
+        own = list(difference)
+    else:
+        inverse = np.linalg.inv(_matrix(frame)).astype(np.float32)  # rows: Y, Cb, Cr
+        own = [_mixed(inverse[0], difference)]
+        if len(views) > 1:
+            shared = _shared(difference, *_sharing(frame))
+            own += [_mixed(row, shared) for row in inverse[1:]]
+    largest = 2 ** frame.format.components[0].bits - 1
+    for view, delta, size in zip(views, own, scale, strict=False):
+        delta *= size
+        delta += view
+        np.rint(delta, out=delta)
+        view[:] = np.clip(delta, 0, largest, out=delta)
+
+
+def copied(frame: av.VideoFrame) -> av.VideoFrame:
+    """The samples, colour tags and time of a frame, in memory of its own."""
+    copy = av.VideoFrame(frame.width, frame.height, frame.format.name)
+    for mine, theirs in zip(copy.planes, frame.planes, strict=True):
+        _view(mine, np.dtype(np.uint8), mine.line_size)[:, : _used(frame, theirs)] = _view(
+            theirs, np.dtype(np.uint8), theirs.line_size
+        )[:, : _used(frame, theirs)]
+    copy.colorspace, copy.color_range = frame.colorspace, frame.color_range
+    copy.color_primaries, copy.color_trc = frame.color_primaries, frame.color_trc
+    copy.pts, copy.duration = frame.pts, frame.duration
+    copy.time_base = frame.time_base or Fraction(1)
+    return copy
+
+
+def _used(frame: av.VideoFrame, plane: av.video.plane.VideoPlane) -> int:
+    """Bytes of a row that hold samples."""
+    return plane.width * (2 if frame.format.components[0].bits > 8 else 1)
+
+
+def _rgb(frame: av.VideoFrame) -> Float[np.ndarray, "3 h w"]:
+    # NumPy, not torch: this runs beside the network, and must not wake a second team of threads.
+    offset, scale = _range(frame)
+    planes = [
+        (view.astype(np.float32) - np.float32(zero)) / np.float32(size)
+        for view, zero, size in zip(_views(frame), offset, scale, strict=False)
+    ]
+    picture = np.empty((3, frame.height, frame.width), np.float32)
+    if frame.format.is_rgb:
+        np.stack(planes, out=picture)
+    else:
+        picture[:] = planes[0]
+    if not frame.format.is_rgb and len(planes) > 1:
+        for row, shown in zip(_matrix(frame)[:, 1:].astype(np.float32), picture, strict=True):
+            _add_spread(shown, row[0] * planes[1] + row[1] * planes[2], *_sharing(frame))
+    return np.clip(picture, 0, 1, out=picture)
+
+
+def _range(frame: av.VideoFrame) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What a plane's samples are to have subtracted, and to be divided by: H.273, eqs. 20 to 25."""
+    top = 2.0 ** frame.format.components[0].bits - 1
+    if frame.format.is_rgb:
+        return (0.0, 0.0, 0.0), (top, top, top)
+    if _is_full_range(frame):
+        return (0.0, (top + 1) / 2, (top + 1) / 2), (top, top, top)
+    step = (top + 1) / 256
+    return (16 * step, 128 * step, 128 * step), (219 * step, 224 * step, 224 * step)
+
+
+def _is_full_range(frame: av.VideoFrame) -> bool:
+    if int(frame.color_range) != _UNSPECIFIED_RANGE:
+        return int(frame.color_range) == _FULL_RANGE
+    return frame.format.name.startswith(("yuvj", "gray"))  # as FFmpeg has it
+
+
+def _matrix(frame: av.VideoFrame) -> Float[np.ndarray, "3 3"]:
+    """From Y' in [0, 1] and two chroma in [-1/2, 1/2] to R'G'B'; its first column is all ones."""
+    if int(frame.colorspace) == _YCGCO:
+        return np.array([[1.0, -1, 1], [1, 1, 0], [1, -1, -1]])
+    untagged = 1 if frame.height > _TALLEST_STANDARD_DEFINITION else 6
+    red, blue = _LUMA.get(int(frame.colorspace), _LUMA[untagged])
+    luma = np.array([red, 1 - red - blue, blue])
+    cb = (np.array([0, 0, 1]) - luma) / (2 * (1 - blue))
+    cr = (np.array([1, 0, 0]) - luma) / (2 * (1 - red))
+    return np.linalg.inv(np.stack([luma, cb, cr]))
+
+
+def _views(frame: av.VideoFrame) -> list[Samples]:
+    """The planes of Y, Cb, Cr or of R, G, B, or of Y alone, writable where the frame is."""
+    components = [part for part in frame.format.components if not part.is_alpha][:3]
+    dtype = np.dtype("<u2" if components[0].bits > 8 else "u1")
+    return [
+        _view(frame.planes[part.plane], dtype, frame.planes[part.plane].width)
+        for part in components
+    ]
+
+
+def _view(plane: av.video.plane.VideoPlane, dtype: np.dtype[np.generic], width: int) -> Samples:
+    strides = (plane.line_size, dtype.itemsize)
+    view: Samples = np.ndarray(
+        (plane.height, width), dtype, buffer=memoryview(plane), strides=strides
+    )
+    return view
+
+
+def _sharing(frame: av.VideoFrame) -> tuple[int, int]:
+    """How many pixels down, and how many across, share one sample of chroma."""
+    return 64 // frame.format.chroma_height(64), 64 // frame.format.chroma_width(64)
+
+
+def _add_spread(
+    picture: Float[np.ndarray, "h w"], plane: Float[np.ndarray, "a b"], down: int, across: int
+) -> None:
+    """Add every sample to all the pixels that share it."""
+    for y in range(down):
+        for x in range(across):
+            part = picture[y::down, x::across]
+            part += plane[: part.shape[0], : part.shape[1]]
+
+
+def _shared(
+    picture: Float[np.ndarray, "3 h w"], down: int, across: int
+) -> Float[np.ndarray, "3 a b"]:
+    """The mean over the pixels that share a sample; at odd edges the last ones are repeated."""
+    edges = ((0, 0), (0, -picture.shape[1] % down), (0, -picture.shape[2] % across))
+    whole = np.pad(picture, edges, mode="edge") if any(map(any, edges)) else picture
+    mean: Float[np.ndarray, "3 a b"] = whole[:, ::down, ::across].copy()
+    for y in range(down):
+        for x in range(across):
+            if y or x:
+                mean += whole[:, y::down, x::across]
+    mean /= np.float32(down * across)
+    return mean
+
+
+def _mixed(
+    weights: Float[np.ndarray, "3"], planes: Float[np.ndarray, "3 h w"]
+) -> Float[np.ndarray, "h w"]:
+    mixed: Float[np.ndarray, "h w"] = weights[0] * planes[0]
+    for weight, plane in zip(weights[1:], planes[1:], strict=True):
+        mixed += weight * plane
+    return mixed
