@@ -154,7 +154,8 @@ class NAFNet(nn.Module):
         """The sharp image, not clamped."""
         h, w = blurry.shape[-2:]
         padded = F.pad(blurry, (0, -w % self.multiple, 0, -h % self.multiple))
-        x = self.intro(padded)
+        # Images stay in float32 when the network is in another format.
+        x = self.intro(padded.to(self.intro.weight.dtype))
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             x = encoder(x)
