@@ -107,4 +107,4 @@ def test_the_identity_does_nothing():
 
 def test_an_unknown_precision_is_refused(network):
     with pytest.raises(Exception, match="precision"):
-        Deblurrer(network, training_size=None, precision="fp16")
+        Deblurrer(network, training_size=None, precision="fp8")

@@ -17,8 +17,8 @@ class Options:
 
     inputs: Inputs
     """Pictures (PNG, JPEG, WebP, TIFF) and folders, which are searched through."""
-    model: Path
-    """A run folder, a folder with model.safetensors, or a .safetensors file."""
+    model: str
+    """A run folder, a .safetensors file, an exported .onnx or .xml, a name, a repository."""
     out: Output = Path("deblurred")
     """Where the results go, under the names and in the formats of the inputs; trees are kept."""
     overwrite: bool = False
@@ -27,6 +27,8 @@ class Options:
     """Arithmetic of the network; auto takes bf16 where the processor is made for it."""
     local_pooling: bool = True
     """Take means around each pixel as wide as in training. Switch it off where colours break up."""
+    engine: Literal["auto", "eager", "compile", "onnxruntime", "openvino"] = "eager"
+    """What runs the network; auto measures once per machine and model, and remembers."""
     json: bool = False
     """Print one JSON object: done, skipped, failed (path and reason of each), seconds."""
 
@@ -44,9 +46,14 @@ def run(options: Options) -> int:
 
     from bluref.restore.batch import deblur_files
     from bluref.restore.deblurrer import Deblurrer
+    from bluref.restore.heap import keep_freed_memory
 
+    keep_freed_memory()
     deblurrer = Deblurrer.from_pretrained(
-        options.model, local_pooling=options.local_pooling, precision=options.precision
+        options.model,
+        local_pooling=options.local_pooling,
+        precision=options.precision,
+        engine=options.engine,
     )
     console = Console(stderr=True)
     columns = (

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bluref.errors import UserError
 from bluref.restore.attention import TransposedAttention
+from bluref.restore.backbones import Backbone
 from bluref.restore.nafnet import ChannelNorm
 from bluref.restore.pooling import ContextMean, Windowed, local_pooling, sliding_mean
 
@@ -29,9 +30,11 @@ class Graph(nn.Module):
 
     def __init__(self, network: nn.Module, training_size: int | None) -> None:
         super().__init__()
+        if not isinstance(network, Backbone):
+            raise UserError(f"a {type(network).__name__} cannot be exported", "give a network")
         self.network = copy.deepcopy(network).float().cpu().eval().requires_grad_(False)
         self.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        self.multiple = int(getattr(network, "multiple", 1))
+        self.multiple = network.multiple
         local_pooling(self.network, training_size)
         _make_branchless(self.network)
 
@@ -40,7 +43,7 @@ class Graph(nn.Module):
         h, w = image.shape[-2:]
         rows, columns = _padded(h, self.multiple), _padded(w, self.multiple)
         padded = image.index_select(-2, rows).index_select(-1, columns)
-        sharp: Tensor = self.network(padded)
+        sharp: Tensor = self.network.restore(padded)
         return sharp.narrow(-2, 0, h).narrow(-1, 0, w).clamp(0, 1)
 
 

@@ -80,16 +80,17 @@ def sliding_mean(x: Float[Tensor, "b c h w"], window: int) -> Float[Tensor, "b c
     """
     h, w = x.shape[-2:]
     rows, columns = least(window, h), least(window, w)
-    kernels = stages(window)
+    kernels, channels = stages(window), int(x.shape[1])
     x = _at_least(x, window - rows, window - columns)
     # Powers of 2 are exact in every format, and keep sums within the range of half precision.
     shrink = [2.0 ** (1 - k.bit_length()) for k in kernels]
     before, spread = 0, 1
     for kernel, weight in zip(kernels, shrink, strict=True):
         pad = (kernel - 1) * spread // 2 + (kernel - 1) * spread % 2
-        ones = x.new_full((x.shape[1], 1, kernel, 1), weight)
-        x = F.conv2d(x, ones, None, 1, (pad, 0), (spread, 1), len(ones))
-        x = F.conv2d(x, ones.mT, None, 1, (0, pad), (1, spread), len(ones))
+        down = x.new_full((channels, 1, kernel, 1), weight)
+        along = x.new_full((channels, 1, 1, kernel), weight)
+        x = F.conv2d(x, down, None, 1, (pad, 0), (spread, 1), channels)
+        x = F.conv2d(x, along, None, 1, (0, pad), (1, spread), channels)
         before, spread = before + pad, spread * kernel
     x = x.narrow(-2, before, h - rows + 1).narrow(-1, before, w - columns + 1)
     mean = x / (rows * columns * prod(shrink) ** 2)
@@ -97,9 +98,7 @@ def sliding_mean(x: Float[Tensor, "b c h w"], window: int) -> Float[Tensor, "b c
     return F.pad(mean, (left, columns - 1 - left, top, rows - 1 - top), mode="replicate")
 
 
-def _at_least(
-    x: Float[Tensor, "b c h w"], below: int, right: int
-) -> Float[Tensor, "b c H W"]:
+def _at_least(x: Float[Tensor, "b c h w"], below: int, right: int) -> Float[Tensor, "b c H W"]:
     """With so many zeros more; in an exported graph, where they are symbols, even with none."""
     known = isinstance(below, int) and isinstance(right, int)
     return x if known and below == right == 0 else F.pad(x, (0, right, 0, below))
@@ -133,7 +132,8 @@ def _primes(number: int) -> list[int]:
 
 def least(a: int, b: int) -> int:
     """The smaller number; while a network is exported, sizes are symbols or tensors."""
-    if isinstance(a, Tensor) or isinstance(b, Tensor):  # torch.jit.trace
-        return torch.minimum(torch.as_tensor(a), torch.as_tensor(b))
-    smaller: int = torch.sym_min(a, b)
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        traced: int = torch.minimum(torch.as_tensor(a), torch.as_tensor(b))  # type: ignore[assignment]
+        return traced
+    smaller: int = torch.sym_min(a, b)  # type: ignore[no-untyped-call]
     return smaller
