@@ -108,7 +108,7 @@ def test_the_identity_does_nothing():
 
 def test_an_unknown_precision_is_refused(network):
     with pytest.raises(Exception, match="precision"):
-        Deblurrer(network, training_size=None, precision="fp16")
+        Deblurrer(network, training_size=None, precision="fp8")
 
 
 def test_a_video_is_begun_anew_with_other_weights_or_another_precision(tmp_path):
@@ -138,3 +138,16 @@ def test_a_video_is_begun_anew_with_other_weights_or_another_precision(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         deblurrer(0.9, 65).video(source, target)
     assert deblurrer(0.9, 99).video(source, target).resumed == 60
+
+
+def test_the_fingerprint_changes_with_all_that_changes_the_output(network):
+    def of(model=network, size=64, precision="fp32", **how):
+        return Deblurrer(model, training_size=size, precision=precision, **how).fingerprint
+
+    first = of()
+    assert of() == first
+    others = [of(size=32), of(local_pooling=False), of(precision="bf16")]
+    with torch.no_grad():
+        next(network.parameters()).add_(1e-3)
+    others.append(of())
+    assert len({first, *others}) == 5

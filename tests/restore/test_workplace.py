@@ -3,7 +3,8 @@ import json
 import pytest
 
 from bluref.errors import UserError
-from bluref.restore.workplace import hash_of, open_workplace
+from bluref.restore.fingerprint import hash_of
+from bluref.restore.workplace import open_workplace
 
 
 def test_it_is_hidden_beside_the_target_whatever_that_is_called(tmp_path):

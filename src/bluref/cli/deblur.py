@@ -20,8 +20,8 @@ class Options:
 
     inputs: Inputs
     """Pictures (PNG, JPEG, WebP, TIFF), videos, and folders, which are searched for pictures."""
-    model: Path
-    """A run folder, a folder with model.safetensors, or a .safetensors file."""
+    model: str
+    """A run folder, a .safetensors file, an exported .onnx or .xml, a name, a repository."""
     out: Output = Path("deblurred")
     """Where the results go, under the names and in the formats of the inputs; trees are kept."""
     overwrite: bool = False
@@ -36,6 +36,8 @@ class Options:
     """Quality of videos in the encoder's numbers, lower is better. Without it, by the source's."""
     only_blurry: bool = False
     """Leave frames of a video alone that are sharp beside their neighbours."""
+    engine: Literal["auto", "eager", "compile", "onnxruntime", "openvino"] = "eager"
+    """What runs the network; auto measures once per machine and model, and remembers."""
     json: bool = False
     """Print one JSON object: done, skipped, failed (path and reason of each), seconds."""
 
@@ -53,10 +55,15 @@ def run(options: Options) -> int:
 
     from bluref.restore.batch import deblur_files
     from bluref.restore.deblurrer import Deblurrer
+    from bluref.restore.heap import keep_freed_memory
     from bluref.restore.video import VideoOptions
 
+    keep_freed_memory()
     deblurrer = Deblurrer.from_pretrained(
-        options.model, local_pooling=options.local_pooling, precision=options.precision
+        options.model,
+        local_pooling=options.local_pooling,
+        precision=options.precision,
+        engine=options.engine,
     )
     console = Console(stderr=True)
     columns = (

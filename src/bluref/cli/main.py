@@ -31,10 +31,19 @@ VERBS = {
     "import": "bluref.cli.import_",
     "deblur": "bluref.cli.deblur",
     "eval": "bluref.cli.evaluate",
+    "export": "bluref.cli.export",
+    "bench": "bluref.cli.bench",
 }
 """Every verb and the module that carries it out, in the order of the help."""
 
-EXTRAS = {"cv2": "train", "matplotlib": "train", "skimage": "train"}
+EXTRAS = {
+    "cv2": "train",
+    "matplotlib": "train",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "openvino": "export",
+    "skimage": "train",
+}
 """Modules that the base install leaves out, and the extra that brings them."""
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it

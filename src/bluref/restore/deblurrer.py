@@ -8,36 +8,49 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from bluref.restore.files import load_network
-from bluref.restore.fingerprint import fingerprint
-from bluref.restore.padding import pad_to_multiple
-from bluref.restore.pooling import local_pooling as set_local_pooling
+from bluref.errors import UserError
+from bluref.media.whole import write_text_whole
+from bluref.restore.backbones import Backbone
+from bluref.restore.card import KEPT, Facts, facts_of, model_card
+from bluref.restore.engine import Eager, Engine, EngineName, Setting, build_engine
+from bluref.restore.engine_choice import fastest_engine
+from bluref.restore.exported import open_exported
+from bluref.restore.files import SavedNetwork, save_network
+from bluref.restore.fingerprint import fingerprint, hash_of
+from bluref.restore.models import find_model
 from bluref.weights.precision import prefers_bf16
 
 if TYPE_CHECKING:
     from bluref.restore.video import VideoOptions, VideoReport
 
-Precision = Literal["auto", "fp32", "bf16"]
-"""`auto` is bf16 where `prefers_bf16` says so; `bf16` insists, and is slow on other hardware."""
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+"""`auto` is bf16 where `prefers_bf16` says so; `bf16` insists, and is slow on other hardware;
+`fp16` is for graphics cards."""
+
+_TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Deblurrer:
     """Runs a network on whole pictures of any size.
 
     Sides are made multiples of what the network wants by reflecting the right and bottom edges, and
-    cut back. Weights and pictures are kept in channels_last, the fast layout.
+    cut back.
 
     Args:
-        model: the network; it is taken over: moved to the device, set to evaluation. Its weights
-            are never written, so an average that goes on changing may be given.
+        model: the network; it is taken over: moved to the device, set to evaluation, kept in
+            channels_last. Its weights are never written, so an average that goes on changing may
+            be given; only the engine `eager` follows it.
         training_size: side of the training crops, px; None switches local pooling off.
         local_pooling: take means or attention around each pixel, as wide as training was (see
             `bluref.restore.pooling`). Sharper; on rare photographs it makes coloured mosaics.
         precision: of the arithmetic inside.
         device: where to run, as torch names it.
+        engine: what runs it (`bluref.restore.engine`); `auto` takes the fastest here, measured
+            once per machine and network (`bluref.restore.engine_choice`).
 
     Raises:
         ValueError: an unknown precision.
+        UserError: the engine cannot run here, or not with this precision or network.
     """
 
     def __init__(
@@ -48,58 +61,104 @@ class Deblurrer:
         local_pooling: bool = True,
         precision: Precision = "auto",
         device: str | torch.device = "cpu",
+        engine: EngineName = "eager",
     ) -> None:
-        if precision not in ("auto", "fp32", "bf16"):
-            raise ValueError(f"precision must be auto, fp32 or bf16, got {precision!r}")
+        if precision not in ("auto", *_TYPES):
+            raise ValueError(f"precision must be auto, fp32, bf16 or fp16, got {precision!r}")
         self.device = torch.device(device)
-        self.model = model.eval().to(self.device)
-        # The stubs of torch know no `to` with nothing but a memory format.
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.window_of = training_size if local_pooling else None
         self.bf16 = prefers_bf16(self.device) if precision == "auto" else precision == "bf16"
+        self._dtype = torch.bfloat16 if self.bf16 else _TYPES.get(precision, torch.float32)
+        self._digest = ""
+        setting = Setting(self.window_of, self._dtype, self.device)
+        self._run: Engine = Eager(model, setting)
+        self.model = model
+        self._saved: SavedNetwork | None = None
+        self._facts: Facts = {}
+        self.engine: EngineName = engine
+        if engine == "auto":
+            self.engine = fastest_engine(model, setting)
+        if self.engine != "eager":
+            self._run = build_engine(self.engine, model, setting)
 
     @classmethod
     def from_pretrained(
         cls,
-        path: Path | str,
+        name: Path | str,
         *,
         local_pooling: bool = True,
         precision: Precision = "auto",
         device: str | torch.device = "cpu",
+        engine: EngineName = "eager",
+        revision: str | None = None,
     ) -> "Deblurrer":
-        """The network saved at `path`: a run folder, a network's folder or a .safetensors file.
+        """The network that `name` means: a path, a shipped one, `identity`, a repository.
+
+        Args:
+            name: see `bluref.restore.models.find_model`.
+            local_pooling: as for the class, and so are the next three.
+            precision: see above.
+            device: see above.
+            engine: see above; an exported file brings its own.
+            revision: of a repository on the Hugging Face Hub; its newest when None.
 
         Raises:
-            UserError: no usable network there; see `bluref.restore.files.load_network`.
+            UserError: no usable network there.
         """
-        saved = load_network(Path(path))
-        return cls(
-            saved.model,
-            training_size=saved.training_size,
+        found = find_model(name, revision=revision)
+        if found is None:
+            return cls.identity()
+        if isinstance(found, Path):
+            return cls._exported(found, precision)
+        deblurrer = cls(
+            found.model,
+            training_size=found.training_size,
             local_pooling=local_pooling,
             precision=precision,
             device=device,
+            engine=engine,
         )
+        deblurrer._saved, deblurrer._facts = found, facts_of(name, found)
+        return deblurrer
+
+    @classmethod
+    def _exported(cls, path: Path, precision: Precision) -> "Deblurrer":
+        """Runs a file of `bluref export`, whose local pooling was decided then."""
+        deblurrer = cls.identity()
+        bf16 = prefers_bf16() if precision == "auto" else precision == "bf16"
+        run, deblurrer.engine, deblurrer.bf16 = open_exported(path, bf16=bf16)
+        deblurrer._run, deblurrer._digest = run, f"{_hash_of_export(path)} {bf16}"
+        return deblurrer
 
     @classmethod
     def identity(cls) -> "Deblurrer":
         """Does nothing: the row that every table begins with."""
         return cls(nn.Identity(), training_size=None, precision="fp32")
 
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write the network, what is known of it, and its card into `folder`.
+
+        Raises:
+            UserError: it has no weights of its own here (an exported file, `identity`), or `folder`
+                cannot be written.
+        """
+        if not isinstance(self.model, Backbone):
+            raise UserError("this model has no weights to save", "save the network it came from")
+        saved = self._saved or SavedNetwork(self.model, self.window_of, {})
+        meta = {**saved.meta, **{k: v for k, v in self._facts.items() if k in KEPT}}
+        save_network(self.model, Path(folder), training_size=saved.training_size, meta=meta)
+        write_text_whole(Path(folder) / "README.md", model_card(Path(folder)))
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the output for a picture might: weights, engine, precision, device."""
+        how = {"window": self.window_of, "precision": self._dtype, "device": self.device.type}
+        return fingerprint(self.model, **how, engine=self.engine, file=self._digest)
+
     @torch.no_grad()
     def __call__(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Deblur pictures, [0, 1] in and out, returned on the device they came from."""
-        h, w = image.shape[-2:]
-        padded = pad_to_multiple(image.to(self.device), _multiple(self.model))
-        padded = padded.contiguous(memory_format=torch.channels_last)
-        # Only for this call: whoever shares the network finds it as it was.
-        set_local_pooling(self.model, self.window_of)
-        try:
-            with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-                sharp: Tensor = self.model(padded)
-        finally:
-            set_local_pooling(self.model, None)
-        return sharp[..., :h, :w].float().clamp(0, 1).contiguous().to(image.device)
+        return self._run(image)
 
     def video(
         self,
@@ -112,10 +171,11 @@ class Deblurrer:
         """Deblur a film; see `bluref.restore.video.deblur_video`."""
         from bluref.restore.video import deblur_video
 
-        how = {"window": self.window_of, "bf16": self.bf16, "device": self.device.type}
-        identity = fingerprint(self.model, **how)
-        return deblur_video(path, out, self, identity=identity, options=options, tell=tell)
+        return deblur_video(path, out, self, identity=self.fingerprint, options=options, tell=tell)
 
 
-def _multiple(model: nn.Module) -> int:
-    return int(getattr(model, "multiple", 1))
+def _hash_of_export(path: Path) -> str:
+    """Of the file, and of the weights that OpenVINO keeps beside it."""
+    beside = path.with_suffix(".bin")
+    files = [path, beside] if path.suffix.lower() == ".xml" and beside.is_file() else [path]
+    return "".join(map(hash_of, files))

@@ -1,10 +1,13 @@
-"""What tells one network from another: a hash of its weights and of how it is run."""
+"""What tells one network or file from another: hashes of weights, of how they run, of bytes."""
 
 import hashlib
 import json
+from pathlib import Path
 
 import torch
 from torch import nn
+
+_CHUNK = 1 << 20
 
 
 def fingerprint(model: nn.Module, **how: object) -> str:
@@ -20,4 +23,13 @@ def fingerprint(model: nn.Module, **how: object) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         flat = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
         digest.update(flat.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK):
+            digest.update(block)
     return digest.hexdigest()

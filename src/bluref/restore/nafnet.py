@@ -154,7 +154,12 @@ class NAFNet(nn.Module):
         """The sharp image, not clamped."""
         h, w = blurry.shape[-2:]
         padded = F.pad(blurry, (0, -w % self.multiple, 0, -h % self.multiple))
-        x = self.intro(padded)
+        return self.restore(padded)[..., :h, :w]
+
+    def restore(self, padded: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """The same for images whose sides divide by `multiple`."""
+        # Images stay in float32 when the network is in another format.
+        x = self.intro(padded.to(self.intro.weight.dtype))
         skips = []
         for encoder, down in zip(self.encoders, self.downs, strict=True):
             x = encoder(x)
@@ -164,7 +169,7 @@ class NAFNet(nn.Module):
         for up, decoder in zip(self.ups, self.decoders, strict=True):
             x = decoder(up(x) + skips.pop())  # b c/2 2h 2w
         sharp: Tensor = padded + self.ending(x)
-        return sharp[..., :h, :w]
+        return sharp
 
 
 def _blocks(count: int, channels: int, stride: int) -> nn.Sequential:

@@ -7,12 +7,14 @@ crops, and attention over the image by attention in windows of that size (`resto
 The sliding mean here is exact: one window per pixel, none skipped.
 """
 
+from math import prod
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-_STRETCH = 128  # results per matrix product: fewer waste its rows, more waste its zeros
+_LONGEST = 16  # numbers that a stage adds: fewer make more passes, more make longer ones
 
 
 class Windowed(nn.Module):
@@ -66,36 +68,72 @@ def local_pooling(model: nn.Module, training_size: int | None) -> None:
 def sliding_mean(x: Float[Tensor, "b c h w"], window: int) -> Float[Tensor, "b c h w"]:
     """Mean over the window around each pixel; near the border, that of the nearest whole window.
 
+    Summed in stages, first along columns and then along rows: the sum of 192 neighbours is that of
+    16 sums of 12 neighbours each. Every stage is a depthwise convolution with equal weights, spread
+    as wide as the stages before reach together. Nothing is subtracted, as in running sums, so
+    nothing cancels; and none of it depends on the map's size, so that it can be exported.
+
     Args:
         x: feature map of any floating type; fastest in channels_last, which is kept.
         window: side of the square, px; cut to the map's height and width where it is larger.
             An even window reaches one pixel farther to the right and down.
     """
-    b, c, h, w = x.shape
-    rows, columns = min(window, h), min(window, w)
-    pixels = x.permute(0, 2, 3, 1)  # b h w c
-    sums = _window_sums(pixels.reshape(b, h, w * c), rows)  # b h-rows+1 w*c
-    sums = _window_sums(sums.reshape(b, h - rows + 1, w, c), columns)  # b h-rows+1 w-columns+1 c
-    mean = (sums / (rows * columns)).permute(0, 3, 1, 2)
+    h, w = x.shape[-2:]
+    rows, columns = least(window, h), least(window, w)
+    kernels, channels = stages(window), int(x.shape[1])
+    x = _at_least(x, window - rows, window - columns)
+    # Powers of 2 are exact in every format, and keep sums within the range of half precision.
+    shrink = [2.0 ** (1 - k.bit_length()) for k in kernels]
+    before, spread = 0, 1
+    for kernel, weight in zip(kernels, shrink, strict=True):
+        pad = (kernel - 1) * spread // 2 + (kernel - 1) * spread % 2
+        down = x.new_full((channels, 1, kernel, 1), weight)
+        along = x.new_full((channels, 1, 1, kernel), weight)
+        x = F.conv2d(x, down, None, 1, (pad, 0), (spread, 1), channels)
+        x = F.conv2d(x, along, None, 1, (0, pad), (1, spread), channels)
+        before, spread = before + pad, spread * kernel
+    x = x.narrow(-2, before, h - rows + 1).narrow(-1, before, w - columns + 1)
+    mean = x / (rows * columns * prod(shrink) ** 2)
     top, left = (rows - 1) // 2, (columns - 1) // 2
     return F.pad(mean, (left, columns - 1 - left, top, rows - 1 - top), mode="replicate")
 
 
-def _window_sums(x: Float[Tensor, "*b n m"], window: int) -> Float[Tensor, "*b k m"]:
-    """Sums of all `window` neighbours along the last axis but one, k = n - window + 1.
+def _at_least(x: Float[Tensor, "b c h w"], below: int, right: int) -> Float[Tensor, "b c H W"]:
+    """With so many zeros more; in an exported graph, where they are symbols, even with none."""
+    known = isinstance(below, int) and isinstance(right, int)
+    return x if known and below == right == 0 else F.pad(x, (0, right, 0, below))
 
-    Each stretch of results is a product with the same 0-1 band matrix. Nothing is subtracted, as
-    in running sums, so nothing cancels; and on a CPU it is 2 to 8 times as fast as those.
+
+def stages(window: int) -> list[int]:
+    """Lengths of few short sums that make one of `window` numbers: factors of at most 16.
+
+    A prime factor above that stays whole.
     """
-    count = x.shape[-2] - window + 1
-    if count == 1:
-        return x.sum(dim=-2, keepdim=True)
-    first = torch.arange(min(_STRETCH, count), device=x.device)[:, None]
-    at = torch.arange(len(first) + window - 1, device=x.device)
-    band = ((at >= first) & (at < first + window)).to(x.dtype)
-    stretches = []
-    for start in range(0, count, _STRETCH):
-        size = min(_STRETCH, count - start)
-        reach = size + window - 1
-        stretches.append(band[:size, :reach] @ x[..., start : start + reach, :])
-    return torch.cat(stretches, dim=-2)
+    found: list[int] = []
+    for prime in sorted(_primes(window), reverse=True):
+        at = next((i for i, factor in enumerate(found) if factor * prime <= _LONGEST), None)
+        if at is None:
+            found.append(prime)
+        else:
+            found[at] *= prime
+    return found
+
+
+def _primes(number: int) -> list[int]:
+    """Its prime factors, each as often as it divides."""
+    found, factor = [], 2
+    while number > 1:
+        while number % factor == 0:
+            found.append(factor)
+            number //= factor
+        factor += 1
+    return found
+
+
+def least(a: int, b: int) -> int:
+    """The smaller number; while a network is exported, sizes are symbols or tensors."""
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        traced: int = torch.minimum(torch.as_tensor(a), torch.as_tensor(b))  # type: ignore[assignment]
+        return traced
+    smaller: int = torch.sym_min(a, b)  # type: ignore[no-untyped-call]
+    return smaller

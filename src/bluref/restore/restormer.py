@@ -156,7 +156,10 @@ class Restormer(nn.Module):
     def forward(self, blurry: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """The sharp image, not clamped."""
         h, w = blurry.shape[-2:]
-        padded = pad_to_multiple(blurry, self.multiple)
+        return self.restore(pad_to_multiple(blurry, self.multiple))[..., :h, :w]
+
+    def restore(self, padded: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+        """The same for images whose sides divide by `multiple`."""
         skip1 = self.encoder_level1(self.patch_embed(padded))  # b c h w
         skip2 = self.encoder_level2(self.down1_2(skip1))  # b 2c h/2 w/2
         skip3 = self.encoder_level3(self.down2_3(skip2))  # b 4c h/4 w/4
@@ -167,7 +170,7 @@ class Restormer(nn.Module):
         x = self.decoder_level2(x)  # b 2c h/2 w/2
         x = self.decoder_level1(torch.cat([self.up2_1(x), skip1], dim=1))  # b 2c h w
         sharp: Tensor = padded + self.output(self.refinement(x))
-        return sharp[..., :h, :w]
+        return sharp
 
     def _level(self, level: int) -> nn.Sequential:
         config = self.config

@@ -25,9 +25,10 @@ from bluref.media.planes import change, to_image
 from bluref.media.recording import Recording, Shown, open_recording, quarter_turns
 from bluref.media.remux import write_film
 from bluref.media.segment import Timed, write_segment
+from bluref.restore.fingerprint import hash_of
 from bluref.restore.overlap import read_ahead, write_behind
 from bluref.restore.sharp_frames import with_sharpness
-from bluref.restore.workplace import Workplace, hash_of, open_workplace
+from bluref.restore.workplace import Workplace, open_workplace
 
 Apply = Callable[[Float[Tensor, "1 3 h w"]], Float[Tensor, "1 3 h w"]]
 """Makes an image sharper: RGB in [0, 1], upright, in and out."""

@@ -18,7 +18,6 @@ from bluref.media.whole import write_text_whole
 
 FORMAT = 1
 _BEGUN_WITH, _ENDED_WITH, _LOCK = "begun.json", "ended.json", "lock"
-_CHUNK = 1 << 20
 
 
 class Workplace:
@@ -97,15 +96,6 @@ def open_workplace(target: Path, begun_with: Mapping[str, Any]) -> Iterator[Work
         for partial in folder.glob(".*.partial*"):  # of a process that was killed
             partial.unlink(missing_ok=True)
         yield Workplace(folder, anew)
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_CHUNK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _take(descriptor: int, target: Path) -> None:

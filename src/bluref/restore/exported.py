@@ -1,0 +1,42 @@
+"""Networks of `bluref export`, opened to be run."""
+
+from pathlib import Path
+
+import torch
+
+from bluref.errors import UserError
+from bluref.restore.engine import Engine, EngineName, Setting, why_not
+from bluref.restore.runtimes import OnnxRuntime, OpenVINO
+
+_PROBE = (1, 3, 17, 33)
+
+
+def open_exported(path: Path, *, bf16: bool) -> tuple[Engine, EngineName, bool]:
+    """The engine that runs an exported `.onnx` or `.xml` file, its name, and whether in bfloat16.
+
+    A small picture is run through it: what comes back must have its size and be finite.
+
+    Raises:
+        UserError: the engine is not installed, or the file is damaged or no deblurring network.
+    """
+    name: EngineName = "onnxruntime" if path.suffix.lower() == ".onnx" else "openvino"
+    bf16 = bf16 and name == "openvino"
+    refused = why_not(name, Setting(None, torch.float32, torch.device("cpu")))
+    if refused is not None:
+        raise refused
+    probe = torch.linspace(0, 1, 3 * 17 * 33).view(_PROBE)
+    try:
+        engine: Engine = OnnxRuntime(path) if name == "onnxruntime" else OpenVINO(path, bf16=bf16)
+        sharp = engine(probe)
+    except Exception as error:  # both engines raise types of their own, unknown when not installed
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise UserError(
+            f"{path} is no deblurring network that {name} can run: {reason}",
+            "give a file that `bluref export` has written",
+        ) from error
+    if sharp.shape != probe.shape or not sharp.isfinite().all():
+        what = "numbers that are not finite" if sharp.shape == probe.shape else "another size"
+        raise UserError(
+            f"{path} turns a picture into one of {what}", "export it again from sound weights"
+        )
+    return engine, name, bf16
