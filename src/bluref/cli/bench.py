@@ -5,9 +5,10 @@ import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from bluref.cli.options import Output
+import tyro
+
 from bluref.errors import UserError
 
 SUMMARY = "Measure a model with every engine: seconds, memory, closeness to fp32."
@@ -33,7 +34,7 @@ class Options:
     """Pictures per engine, of which the median counts."""
     picture: Path | None = None
     """A photograph to deblur, repeated to fill the size; smooth noise if none is given."""
-    output: Output | None = None
+    output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",))] = None
     """Draw the table into this file, a PNG."""
     json: bool = False
     """Print one JSON object: rows, left_out (engine, precision, reason)."""

@@ -1,5 +1,8 @@
 """`bluref export`: a network as a file that other programs run, checked before it appears."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -63,15 +66,24 @@ def export_network(
     graph = Graph(found.model, size)
     eager = Deblurrer(found.model, training_size=size, precision="fp32")
     with whole_file(target) as partial:
-        if kind == "openvino":
-            with whole_file(target.with_suffix(".bin")) as weights:
-                _write(graph, partial, kind, card)
-                difference = _largest_difference(partial, kind, eager, size)
-                partial.with_suffix(".bin").replace(weights)
-        else:
+        if kind != "openvino":
+            _write(graph, partial, kind, card)
+            return _largest_difference(partial, kind, eager, size)
+        with whole_file(target.with_suffix(".bin")) as weights, _gone(partial) as beside:
             _write(graph, partial, kind, card)
             difference = _largest_difference(partial, kind, eager, size)
+            beside.replace(weights)
     return difference
+
+
+@contextmanager
+def _gone(partial: Path) -> Iterator[Path]:
+    """The file that OpenVINO writes its weights to beside `partial`; none is left there."""
+    beside = partial.with_suffix(".bin")
+    try:
+        yield beside
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _write(graph: Graph, path: Path, kind: Format, card: Card) -> None:
@@ -110,7 +122,9 @@ def _open(path: Path, kind: Format) -> Engine:
         return OnnxRuntime(path)
     if kind == "openvino":
         return OpenVINO(path, bf16=False)
-    loaded = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        loaded = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
 
     def run(image: Tensor) -> Tensor:
         with torch.no_grad():

@@ -14,7 +14,13 @@ from bluref.errors import UserError
 from bluref.restore.attention import TransposedAttention
 from bluref.restore.backbones import Backbone
 from bluref.restore.nafnet import ChannelNorm
-from bluref.restore.pooling import ContextMean, Windowed, local_pooling, sliding_mean
+from bluref.restore.pooling import (
+    ContextMean,
+    Side,
+    Windowed,
+    local_pooling,
+    sliding_mean,
+)
 
 
 class Graph(nn.Module):
@@ -68,7 +74,7 @@ class _SlidingMean(nn.Module):
         self.window = window
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        return sliding_mean(x, self.window)
+        return sliding_mean(x, self.window, any_size=True)
 
 
 def _make_branchless(network: nn.Module) -> None:
@@ -86,9 +92,9 @@ def _make_branchless(network: nn.Module) -> None:
                 )
 
 
-def _padded(side: int, multiple: int) -> Int[Tensor, " n"]:
+def _padded(side: Side, multiple: int) -> Int[Tensor, " n"]:
     """Which pixel stands at each place of a padded axis; as `padding.pad_to_multiple` has it."""
-    at = torch.arange(side + -side % multiple)
+    at = torch.arange(side + -side % multiple)  # type: ignore[arg-type] - a size while traced
     mirrored = 2 * (side - 1) - at
     beyond = torch.where(mirrored[-1:] >= 0, mirrored, side - 1)
     return torch.where(at < side, at, beyond)

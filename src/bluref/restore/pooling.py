@@ -8,11 +8,14 @@ The sliding mean here is exact: one window per pixel, none skipped.
 """
 
 from math import prod
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+Side: TypeAlias = int | Int[Tensor, ""]
 
 _LONGEST = 16  # numbers that a stage adds: fewer make more passes, more make longer ones
 
@@ -65,43 +68,55 @@ def local_pooling(model: nn.Module, training_size: int | None) -> None:
             module.window = None if wide is None else max(1, wide // module.stride)
 
 
-def sliding_mean(x: Float[Tensor, "b c h w"], window: int) -> Float[Tensor, "b c h w"]:
+def sliding_mean(
+    x: Float[Tensor, "b c h w"], window: int, *, any_size: bool = False
+) -> Float[Tensor, "b c h w"]:
     """Mean over the window around each pixel; near the border, that of the nearest whole window.
 
     Summed in stages, first along columns and then along rows: the sum of 192 neighbours is that of
     16 sums of 12 neighbours each. Every stage is a depthwise convolution with equal weights, spread
     as wide as the stages before reach together. Nothing is subtracted, as in running sums, so
-    nothing cancels; and none of it depends on the map's size, so that it can be exported.
+    nothing cancels.
 
     Args:
         x: feature map of any floating type; fastest in channels_last, which is kept.
         window: side of the square, px; cut to the map's height and width where it is larger.
             An even window reaches one pixel farther to the right and down.
+        any_size: make a graph that can be compiled without knowing the size of the map; slower.
     """
     h, w = x.shape[-2:]
     rows, columns = least(window, h), least(window, w)
-    kernels, channels = stages(window), int(x.shape[1])
-    x = _at_least(x, window - rows, window - columns)
-    # Powers of 2 are exact in every format, and keep sums within the range of half precision.
-    shrink = [2.0 ** (1 - k.bit_length()) for k in kernels]
-    before, spread = 0, 1
-    for kernel, weight in zip(kernels, shrink, strict=True):
-        pad = (kernel - 1) * spread // 2 + (kernel - 1) * spread % 2
-        down = x.new_full((channels, 1, kernel, 1), weight)
-        along = x.new_full((channels, 1, 1, kernel), weight)
-        x = F.conv2d(x, down, None, 1, (pad, 0), (spread, 1), channels)
-        x = F.conv2d(x, along, None, 1, (0, pad), (1, spread), channels)
-        before, spread = before + pad, spread * kernel
-    x = x.narrow(-2, before, h - rows + 1).narrow(-1, before, w - columns + 1)
-    mean = x / (rows * columns * prod(shrink) ** 2)
+    if any_size or window > min(h, w):
+        x = F.pad(x, (0, window - columns, 0, window - rows))
+    for axis in (-2, -1):
+        x = _sums(x, window, axis, any_size=any_size)
+    x = x.narrow(-2, 0, h - rows + 1).narrow(-1, 0, w - columns + 1)
+    mean = x / (rows * columns * prod(map(_shrink, stages(window))) ** 2)
     top, left = (rows - 1) // 2, (columns - 1) // 2
     return F.pad(mean, (left, columns - 1 - left, top, rows - 1 - top), mode="replicate")
 
 
-def _at_least(x: Float[Tensor, "b c h w"], below: int, right: int) -> Float[Tensor, "b c H W"]:
-    """With so many zeros more; in an exported graph, where they are symbols, even with none."""
-    known = isinstance(below, int) and isinstance(right, int)
-    return x if known and below == right == 0 else F.pad(x, (0, right, 0, below))
+def _sums(
+    x: Float[Tensor, "b c h w"], window: int, axis: int, *, any_size: bool
+) -> Float[Tensor, "b c H W"]:
+    """Sums of all `window` neighbours along an axis, shrunk in every stage by `_shrink`."""
+    channels, spread = int(x.shape[1]), 1
+    if any_size:
+        # OpenVINO plans convolutions for some size of its own, which none of them may exceed; and
+        # zeros would become a part of them, for which they have no fast code.
+        x = F.pad(x, (0, window - 1, 0, 0) if axis == -1 else (0, 0, 0, window - 1), "replicate")
+    for kernel in stages(window):
+        along = (kernel, 1) if axis == -2 else (1, kernel)
+        spreads = (spread, 1) if axis == -2 else (1, spread)
+        weights = x.new_full((channels, 1, *along), _shrink(kernel))
+        x = F.conv2d(x, weights, dilation=spreads, groups=channels)
+        spread *= kernel
+    return x
+
+
+def _shrink(kernel: int) -> float:
+    """A power of 2 below 1 / kernel: exact in every format, and keeps half precision in range."""
+    return float(2.0 ** (1 - kernel.bit_length()))
 
 
 def stages(window: int) -> list[int]:
@@ -130,10 +145,8 @@ def _primes(number: int) -> list[int]:
     return found
 
 
-def least(a: int, b: int) -> int:
-    """The smaller number; while a network is exported, sizes are symbols or tensors."""
-    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
-        traced: int = torch.minimum(torch.as_tensor(a), torch.as_tensor(b))  # type: ignore[assignment]
-        return traced
-    smaller: int = torch.sym_min(a, b)  # type: ignore[no-untyped-call]
-    return smaller
+def least(a: Side, b: Side) -> Any:  # noqa: ANN401 - an integer, or what stands for one
+    """The smaller number; while a network is exported, sizes are tensors."""
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        return torch.minimum(torch.as_tensor(a), torch.as_tensor(b))
+    return min(a, b)
