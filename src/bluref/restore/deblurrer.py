@@ -12,6 +12,9 @@ from bluref.restore.padding import pad_to_multiple
 from bluref.restore.pooling import local_pooling as set_local_pooling
 from bluref.weights.precision import prefers_bf16
 
+MARGIN = 48
+"""Pixels; what lies farther from a pixel hardly matters to it, whatever a network could see."""
+
 Precision = Literal["auto", "fp32", "bf16"]
 """`auto` is bf16 where `prefers_bf16` says so; `bf16` insists, and is slow on other hardware."""
 
@@ -80,6 +83,21 @@ class Deblurrer:
     def identity(cls) -> "Deblurrer":
         """Does nothing: the row that every table begins with."""
         return cls(nn.Identity(), training_size=None, precision="fp32")
+
+    @property
+    def multiple(self) -> int:
+        """Tiles that start at multiples of this, in pixels, see the grid of the whole picture."""
+        return _multiple(self.model)
+
+    @property
+    def margin(self) -> int:
+        """Pixels from the end of a tile at which the rest of the picture hardly matters any more.
+
+        Half a window of local pooling, or else the receptive radius, but at most MARGIN: what a
+        trained network sees farther away has little weight. See docs/experiments.md.
+        """
+        reach = min(MARGIN, int(getattr(self.model, "receptive_radius", 0)))
+        return reach if self.window_of is None else max(reach, 3 * self.window_of // 4)
 
     @torch.no_grad()
     def __call__(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
