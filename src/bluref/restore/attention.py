@@ -49,8 +49,17 @@ class TransposedAttention(Windowed):
         q, k, v = qkv.reshape(b, 3, len(self.temperature), -1, h * w).unbind(1)  # b heads c hw
         # To scale the small matrix is to make the rows of q and k unit vectors, without a pass
         # over the maps.
-        lengths = _lengths(q)[..., :, None] * _lengths(k)[..., None, :]
-        scores = self.temperature * (q @ k.transpose(-2, -1)) / lengths  # b heads c c
+        products, q_lengths, k_lengths = q @ k.mT, _lengths(q), _lengths(k)
+        if self.surveyed:
+            sums = torch.cat([products, q_lengths[..., None] ** 2, k_lengths[..., None] ** 2], -1)
+            sums = self.summed(sums / (h * w))  # b heads c c+2; sums over tiles can be added
+            products, q_lengths, k_lengths = (
+                sums[..., :-2],
+                sums[..., -2] ** 0.5,
+                sums[..., -1] ** 0.5,
+            )
+        lengths = q_lengths[..., :, None] * k_lengths[..., None, :]
+        scores = self.temperature * products / lengths  # b heads c c
         seen: Tensor = scores.softmax(dim=-1) @ v
         return seen.reshape(b, -1, h, w)
 

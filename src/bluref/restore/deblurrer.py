@@ -23,6 +23,9 @@ from bluref.weights.precision import prefers_bf16
 if TYPE_CHECKING:
     from bluref.restore.video import VideoOptions, VideoReport
 
+MARGIN = 48
+"""Pixels; what lies farther from a pixel hardly matters to it, whatever a network could see."""
+
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 """`auto` is bf16 where `prefers_bf16` says so; `bf16` insists, and is slow on other hardware;
 `fp16` is for graphics cards."""
@@ -154,6 +157,21 @@ class Deblurrer:
         """Changes whenever the output for a picture might: weights, engine, precision, device."""
         how = {"window": self.window_of, "precision": self._dtype, "device": self.device.type}
         return fingerprint(self.model, **how, engine=self.engine, file=self._digest)
+
+    @property
+    def multiple(self) -> int:
+        """Tiles that start at multiples of this, in pixels, see the grid of the whole picture."""
+        return int(getattr(self.model, "multiple", 1))
+
+    @property
+    def margin(self) -> int:
+        """Pixels from the end of a tile at which the rest of the picture hardly matters any more.
+
+        Half a window of local pooling, or else the receptive radius, but at most MARGIN: what a
+        trained network sees farther away has little weight. See docs/experiments.md.
+        """
+        reach = min(MARGIN, int(getattr(self.model, "receptive_radius", 0)))
+        return reach if self.window_of is None else max(reach, 3 * self.window_of // 4)
 
     @torch.no_grad()
     def __call__(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

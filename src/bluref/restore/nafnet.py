@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bluref.restore.pooling import ContextMean
+from bluref.restore.reach import receptive_radius
 
 MAX_WIDTH, MAX_LEVELS, MAX_BLOCKS = 1024, 8, 256
 
@@ -149,6 +150,14 @@ class NAFNet(nn.Module):
     def multiple(self) -> int:
         """Sides that divide by this need no padding inside."""
         return int(2 ** len(self.config.encoder))
+
+    @property
+    def receptive_radius(self) -> int:
+        """Pixels of the image on each side of a pixel that it depends on, means left aside."""
+        encoder = [(2**level, n) for level, n in enumerate(self.config.encoder)]
+        decoder = [(2**level, n) for level, n in enumerate(reversed(self.config.decoder))]
+        middle = (self.multiple, self.config.middle)
+        return receptive_radius([(1, 1), *decoder, middle, *reversed(encoder), (1, 1)])
 
     def forward(self, blurry: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """The sharp image, not clamped."""

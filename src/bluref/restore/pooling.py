@@ -32,6 +32,21 @@ class Windowed(nn.Module):
         self.stride = stride
         self.window: int | None = None
         """Side of the square window in pixels of the feature map; None for the whole map."""
+        self.given: Tensor | None = None
+        """What takes the place of the sums over the whole map; see `restore.survey`."""
+        self.heard: list[Tensor] | None = None
+        """Where the sums over the maps that pass are noted, while there is such a list."""
+
+    @property
+    def surveyed(self) -> bool:
+        """Whether sums over the whole map are noted or given."""
+        return self.window is None and not (self.given is None and self.heard is None)
+
+    def summed(self, own: Tensor) -> Tensor:
+        """The sums to use: those of this map, which are noted where asked for, or those given."""
+        if self.heard is not None:
+            self.heard.append(own)
+        return own if self.given is None else self.given.to(own)
 
     def window_on(self, x: Float[Tensor, "b c h w"]) -> int | None:
         """The window, or None where it would hold all of this map."""
@@ -45,7 +60,9 @@ class ContextMean(Windowed):
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c H W"]:
         """Means, `b c 1 1` where the window covers the map and `b c h w` otherwise."""
         window = self.window_on(x)
-        return x.mean(dim=(-2, -1), keepdim=True) if window is None else sliding_mean(x, window)
+        if window is not None:
+            return sliding_mean(x, window)
+        return self.summed(x.mean(dim=(-2, -1), keepdim=True))
 
 
 def local_pooling(model: nn.Module, training_size: int | None) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from bluref.restore.attention import TransposedAttention
 from bluref.restore.nafnet import MAX_BLOCKS, MAX_WIDTH, ChannelNorm
 from bluref.restore.padding import pad_to_multiple
+from bluref.restore.reach import receptive_radius
 
 LEVELS = 4
 MAX_EXPANSION = 16.0
@@ -152,6 +153,17 @@ class Restormer(nn.Module):
     def ending(self) -> nn.Conv2d:
         """The last convolution: where its weights are 0, the network does nothing."""
         return self.output
+
+    @property
+    def receptive_radius(self) -> int:
+        """Pixels of the image on each side of a pixel that it depends on, attention left aside."""
+        # Two convolutions in each block, and one before each change of the resolution.
+        levels = [(2**level, 2 * n) for level, n in enumerate(self.config.blocks)]
+        (_, finest), *coarser = levels
+        down = [(stride, n + 1) for stride, n in reversed(levels[:-1])]
+        up = [(stride, n + 1) for stride, n in coarser]
+        fine = [(1, 1 + 2 * self.config.refinement + finest)]
+        return receptive_radius([*fine, *up, *down, (1, 1)])
 
     def forward(self, blurry: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """The sharp image, not clamped."""

@@ -1,0 +1,243 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from bluref.errors import UserError
+from bluref.restore import tiles
+from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.footprint import Footprint
+from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.tiles import deblur_rows
+from bluref.restore.turn import ORIENTATIONS, turn_back, turn_upright
+
+MIB = 2**20
+
+
+class Blur(nn.Module):
+    """Convolutions on a grid of four, with a radius that is declared."""
+
+    multiple = 4
+    receptive_radius = 11
+
+    def __init__(self):
+        super().__init__()
+        random = torch.Generator().manual_seed(0)
+        self.down = nn.Conv2d(3, 4, 4, stride=4)
+        self.middle = nn.Conv2d(4, 48, 3, padding=1)
+        self.fine = nn.Conv2d(3, 3, 3, padding=1)
+        for value in self.parameters():
+            value.data = torch.randn(value.shape, generator=random) * 0.1
+
+    def forward(self, x):
+        coarse = nn.functional.pixel_shuffle(self.middle(self.down(x)), 4)
+        return self.fine((x + coarse).sigmoid()) + 0.5
+
+
+class Source:
+    """A picture that is read once, from the top."""
+
+    def __init__(self, picture):
+        self.picture, self.at = picture, 0
+
+    def __call__(self, rows):
+        assert 0 < rows <= self.picture.shape[-2] - self.at
+        self.at += rows
+        return self.picture[..., self.at - rows : self.at, :].clone()
+
+
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """Memory of which nothing is taken yet, and networks that take 1000 bytes per pixel."""
+    monkeypatch.setattr(tiles, "resident", lambda: 0)
+    monkeypatch.setattr(tiles, "footprint", lambda *_: Footprint({384: 1000 / 1.15}))
+
+
+def run(picture, deblurrer, *, memory=30, **options):
+    written = []
+    report = deblur_rows(
+        Source(picture), written.append, *picture.shape[-2:], deblurrer,
+        memory=memory * MIB, **options,
+    )  # fmt: skip
+    return torch.cat(written, dim=-2), report
+
+
+def plain(model):
+    return Deblurrer(model, training_size=None, precision="fp32")
+
+
+@pytest.fixture
+def network():
+    random = torch.Generator().manual_seed(0)
+    network = NAFNet(NAFNetConfig(width=4, encoder=(1, 1), middle=1, decoder=(1, 1)))
+    for value in network.parameters():
+        value.data = torch.randn(value.shape, generator=random) * 0.3
+    return network
+
+
+def test_a_picture_that_fits_is_what_the_deblurrer_makes_of_it(network):
+    picture = torch.rand(1, 3, 61, 83)
+    deblurrer = Deblurrer(network, training_size=16)
+    result, report = run(picture, deblurrer, memory=4000)
+    assert torch.equal(result, deblurrer(picture))
+    assert (report.tiles, report.tile_height, report.tile_width) == (1, 61, 83)
+
+
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("size", [(300, 420), (129, 1000), (700, 131)])
+def test_tiles_equal_the_whole_picture_where_the_network_sees_no_farther_than_margins(size):
+    picture = torch.rand(1, 3, *size)
+    result, report = run(picture, plain(Blur()))
+    assert report.tiles > 1
+    torch.testing.assert_close(result, plain(Blur())(picture), atol=1e-6, rtol=0)
+
+
+@pytest.mark.usefixtures("small_tiles")
+@settings(max_examples=15, deadline=None, database=None)
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 2), st.sampled_from(ORIENTATIONS))
+def test_doing_nothing_in_tiles_changes_not_a_bit(height, width, planes, orientation):
+    picture = torch.rand(planes, 3, height, width)
+    nothing = plain(nn.Identity())
+    result, report = run(picture, nothing, orientation=orientation)
+    assert torch.equal(result, picture)
+    assert report.tiles > 1 or height * width < 40_000
+
+
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_a_turned_picture_is_deblurred_as_if_it_were_upright(orientation):
+    upright = torch.rand(1, 3, 210, 333)  # neither side on the grid
+    stored = turn_back(upright, orientation)
+    sideways, _ = run(stored, plain(Blur()), orientation=orientation)
+    expected = plain(Blur())(upright)
+    torch.testing.assert_close(turn_upright(sideways, orientation), expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_planes_are_pictures_of_their_own():
+    picture = torch.rand(2, 3, 200, 300)
+    both, _ = run(picture, plain(Blur()))
+    expected = plain(Blur())(picture)
+    torch.testing.assert_close(both, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_rows_are_written_before_the_last_are_read():
+    source, behind = Source(torch.rand(1, 3, 2000, 100)), []
+    written = [0]
+
+    def write(rows):
+        written[0] += rows.shape[-2]
+        behind.append(source.at - written[0])
+
+    report = deblur_rows(source, write, 2000, 100, plain(Blur()), memory=25 * MIB)
+    assert written == [2000]
+    assert max(behind) <= report.tile_height + 64
+
+
+class Hungry(Blur):
+    """Fails on images of more pixels than `limit`, from call `first` on."""
+
+    def __init__(self, limit, first=0, error=None):
+        super().__init__()
+        self.limit, self.left = limit, first
+        self.error = error or RuntimeError("DefaultCPUAllocator: can't allocate memory: 7 bytes")
+        self.sizes = []
+
+    def forward(self, x):
+        self.left -= 1
+        if self.left < 0 and x.shape[-1] * x.shape[-2] > self.limit:
+            raise self.error
+        self.sizes.append(x.shape[-1] * x.shape[-2])
+        return super().forward(x)
+
+
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("first", [0, 1, 4, 7])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_where_memory_runs_out_tiles_shrink_and_rows_stay_right(first, orientation):
+    upright = torch.rand(1, 3, 700, 500)
+    hungry = Hungry(20_000, first)
+    picture = turn_back(upright, orientation)
+    result, report = run(picture, plain(hungry), memory=60, orientation=orientation)
+    expected = turn_back(plain(Blur())(upright), orientation)
+    torch.testing.assert_close(result, expected, atol=1e-6, rtol=0)
+    assert report.shrunk >= 2
+    assert max(hungry.sizes[first:]) <= 20_000 < report.tile_height * report.tile_width
+
+
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
+def test_every_kind_of_memory_error_is_known(error):
+    result, report = run(torch.rand(1, 3, 300, 300), plain(Hungry(20_000, error=error)))
+    assert report.shrunk > 0
+    assert result.shape == (1, 3, 300, 300)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_other_errors_of_the_network_are_not_taken_for_memory():
+    with pytest.raises(RuntimeError, match="shapes"):
+        run(torch.rand(1, 3, 300, 300), plain(Hungry(0, error=RuntimeError("shapes"))))
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_memory_that_runs_out_for_the_smallest_tiles_is_said():
+    with pytest.raises(UserError, match="even with the smallest tiles"):
+        run(torch.rand(1, 3, 300, 300), plain(Hungry(0)))
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_too_small_a_budget_names_the_least_that_would_do():
+    picture = torch.rand(1, 3, 300, 300)
+    with pytest.raises(UserError, match="5MiB of memory are too little") as caught:
+        run(picture, plain(Blur()), memory=5)
+    least = int(caught.value.fix.split("MiB")[0].split()[-1])
+    assert run(picture, plain(Blur()), memory=least)[1].tiles > 1
+    with pytest.raises(UserError, match="too little"):
+        run(picture, plain(Blur()), memory=least - 1)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_what_reader_and_writer_hold_is_kept_free():
+    picture = torch.rand(1, 3, 600, 600)
+    free, _ = run(picture, plain(Blur()), memory=60)
+    _, report = run(picture, plain(Blur()), memory=60)
+    shared, less = run(picture, plain(Blur()), memory=90, reserve=30 * MIB)
+    assert less == report
+    assert torch.equal(free, shared)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_strength_blends_with_the_picture_and_is_exact_at_its_ends():
+    picture = torch.rand(1, 3, 200, 300)
+    full, none, half = (run(picture, plain(Blur()), strength=s)[0] for s in (1.0, 0.0, 0.5))
+    assert torch.equal(full, run(picture, plain(Blur()))[0])
+    assert torch.equal(none, picture)
+    torch.testing.assert_close(half, (full + picture) / 2, atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match="strength must lie in"):
+        run(picture, plain(Blur()), strength=1.1)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_a_survey_brings_tiles_closer_to_the_whole_picture(network):
+    # Dark on one side and bright on the other: no tile has the means of the picture.
+    picture = torch.rand(1, 3, 300, 900) * torch.linspace(0.1, 1, 900)
+    deblurrer = plain(network)
+    whole = deblurrer(picture)
+    alone, report = run(picture, deblurrer)
+    assert report.tiles > 4
+    told, _ = run(picture, deblurrer, survey=Source(picture))
+    assert (told - whole).abs().mean() < 0.25 * (alone - whole).abs().mean()
+    torch.testing.assert_close(deblurrer(picture), whole)  # and nothing is left of it
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_no_survey_is_made_where_it_would_tell_nothing(network):
+    def never(rows):
+        raise AssertionError(rows)
+
+    picture = torch.rand(1, 3, 200, 300)
+    run(picture, Deblurrer(network, training_size=16), survey=never)
+    run(picture, plain(Blur()), survey=never)
+    run(picture, plain(network), memory=4000, survey=never)
