@@ -5,6 +5,7 @@ import types
 import pytest
 import torch
 
+from bluref.degrade.motion import Motion, Shutter, expose_along
 from bluref.errors import UserError
 from bluref.restore import models
 from bluref.restore.deblurrer import Deblurrer
@@ -197,3 +198,16 @@ def test_a_truncated_exported_file_is_told(folder, tmp_path):
     (tmp_path / "net.onnx").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="no deblurring network"):
         Deblurrer.from_pretrained(tmp_path / "net.onnx")
+
+
+def test_the_network_that_comes_along_sharpens_what_was_moved():
+    generator = torch.Generator().manual_seed(0)
+    rough = torch.rand(1, 3, 48, 48, generator=generator)
+    sharp = torch.nn.functional.interpolate(rough, scale_factor=4, mode="bicubic").clamp(0, 1)
+    motion = torch.zeros(1, 2, 192, 192)
+    motion[:, 0] = 8.0
+    blurry = expose_along(sharp, Motion(-motion, motion), Shutter(1.0))
+    output = Deblurrer.from_pretrained("general", precision="fp32")(blurry)
+    inner = (..., slice(16, -16), slice(16, -16))
+    before, after = ((x - sharp)[inner].square().mean() for x in (blurry, output))
+    assert after < 0.9 * before
