@@ -35,7 +35,9 @@ def test_json_is_one_object_with_the_promised_entries(scene, capsys):
     (scene / "in" / "bad.png").write_text("x")
     assert main(["deblur", "in", "--model", "net", "-o", "there", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
-    assert set(told) == {"done", "skipped", "failed", "seconds"}
+    promised = "done skipped failed seconds peak_memory_bytes tiles engine guard films"
+    assert set(told) == set(promised.split())
+    assert (told["tiles"], told["engine"], told["guard"]) == (1, "eager", [])
     assert (told["done"], told["skipped"]) == (1, 0)
     assert [set(failure) for failure in told["failed"]] == [{"path", "reason"}]
     assert told["failed"][0]["path"].endswith("bad.png")
@@ -44,7 +46,7 @@ def test_json_is_one_object_with_the_promised_entries(scene, capsys):
 
 def test_failures_are_named_on_stderr(scene, capsys):
     assert main(["deblur", "in", "missing.png", "--model", "net"]) == 1
-    assert "missing.png does not exist" in capsys.readouterr().err
+    assert "cannot open missing.png: no such file" in capsys.readouterr().err
 
 
 def test_file_names_cannot_break_the_line_or_reach_the_terminal(scene, capsys):
@@ -60,6 +62,44 @@ def test_a_second_run_skips_and_overwrite_does_it_again(scene, capsys):
         assert main([*line, *more]) == 0
         told.append(json.loads(capsys.readouterr().out))
     assert [(t["done"], t["skipped"]) for t in told] == [(1, 0), (0, 1), (1, 0)]
+
+
+def test_identity_changes_nothing(scene):
+    assert main(["deblur", "in", "--model", "identity"]) == 0
+    before, after = (scene / folder / "good.png" for folder in ("in", "deblurred"))
+    assert torch.equal(read_picture(before), read_picture(after))
+
+
+def test_quality_and_limits_reach_the_pictures(scene, capsys):
+    write_picture(torch.rand(1, 3, 40, 40), scene / "in" / "big.jpg")
+    line = ["deblur", "in/big.jpg", "--model", "identity", "--overwrite"]
+    sizes = []
+    for quality in ("10", "90"):
+        assert main([*line, "--quality", quality]) == 0
+        sizes.append((scene / "deblurred" / "big.jpg").stat().st_size)
+    assert sizes[0] < sizes[1]
+    for limit in ("--max-pixels", "--max-bytes"):
+        assert main([*line, limit, "100"]) == 1
+        assert limit in capsys.readouterr().err
+
+
+def test_what_is_there_for_an_unknown_reason_needs_a_word(scene, capsys):
+    (scene / "deblurred").mkdir()
+    (scene / "deblurred" / "good.png").write_text("mine")
+    line = ["deblur", "in", "--model", "identity"]
+    assert main(line) == 1
+    assert "--skip-existing" in capsys.readouterr().err
+    assert main([*line, "--skip-existing"]) == 0
+    assert "left as it is, of unknown origin: deblurred/good.png" in capsys.readouterr().err
+    assert (scene / "deblurred" / "good.png").read_text() == "mine"
+    assert main([*line, "--overwrite"]) == 0
+    assert read_picture(scene / "deblurred" / "good.png").shape == (1, 3, 12, 15)
+
+
+def test_what_is_not_read_here_is_counted(scene, capsys):
+    (scene / "in" / "a.cr2").write_text("raw")
+    assert main(["deblur", "in", "--model", "identity"]) == 0
+    assert "1 .cr2 not read here" in capsys.readouterr().err
 
 
 def test_precision_and_pooling_reach_the_deblurrer(scene, monkeypatch):
@@ -87,6 +127,9 @@ def test_precision_and_pooling_reach_the_deblurrer(scene, monkeypatch):
         (["in", "--model", "in"], "no model.safetensors in in"),
         (["--model", "net"], "no pictures given"),
         (["in", "--model", "net", "-o", "in"], "would replace the input"),
+        (["in", "--model", "identity", "--overwrite", "--skip-existing"], "contradict"),
+        (["in", "--model", "identity", "--quality", "0"], "out of range"),
+        (["in", "--model", "identity", "--max-pixels", "0"], "allows nothing"),
     ],
 )
 def test_mistakes_are_one_line_and_a_fix(scene, capsys, arguments, problem):

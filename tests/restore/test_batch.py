@@ -1,13 +1,21 @@
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
+from tests.media.pictures import ICC, XMP, chunks_of, copied, exif, noise, pillow, png, smooth
 
 from bluref.errors import UserError
 from bluref.media.picture import read_picture, write_picture
 from bluref.restore import batch
 from bluref.restore.batch import deblur_files
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.ledger import NAME, Ledger
+from bluref.restore.one_photo import PhotoOptions, PhotoReport
+
+TURNED = exif(6)[6:]
 
 
 class Invert(torch.nn.Module):
@@ -31,7 +39,8 @@ def is_inverted(path, level=0.25):
 
 
 def tree(folder):
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return sorted(name for name in names if name != NAME)
 
 
 def test_a_folder_keeps_its_tree_and_formats_and_passes_over_the_rest(tmp_path, invert):
@@ -79,16 +88,79 @@ def test_named_inputs_that_are_no_pictures_are_failures(tmp_path, invert):
     assert all(str(tmp_path / n) in f.reason for n, f in zip(names, report.failed, strict=True))
 
 
-def test_what_is_there_is_skipped_unless_asked_for(tmp_path, invert):
+def test_what_is_there_for_an_unknown_reason_is_neither_reused_nor_replaced(tmp_path, invert):
     source, out = paint(tmp_path / "a.png"), tmp_path / "out"
     deblur_files([source], out, invert)
-    paint(out / "a.png", level=0.5)
+    edited = paint(out / "a.png", level=0.5).read_bytes()
     report = deblur_files([source], out, invert)
-    assert (report.done, report.skipped) == (0, 1)
-    assert not is_inverted(out / "a.png")
-    report = deblur_files([source], out, invert, overwrite=True)
+    assert (report.done, report.skipped) == (0, 0)
+    (failure,) = report.failed
+    assert "out/a.png is there, and not known to be made from" in failure.reason
+    assert "--overwrite" in failure.reason
+    report = deblur_files([source], out, invert, existing="skip")
+    assert (report.done, report.skipped, report.failed) == (0, 1, ())
+    assert report.kept == (str(out / "a.png"),)
+    assert (out / "a.png").read_bytes() == edited
+    report = deblur_files([source], out, invert, existing="overwrite")
     assert (report.done, report.skipped) == (1, 0)
     assert is_inverted(out / "a.png")
+
+
+def test_a_source_that_has_changed_is_done_anew(tmp_path, invert):
+    source, other = paint(tmp_path / "in" / "a.png"), paint(tmp_path / "in" / "b.png")
+    deblur_files([tmp_path / "in"], tmp_path / "out", invert)
+    times = other.stat()
+    paint(source, level=0.75)
+    os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))  # content counts, and not time
+    os.utime(other)
+    report = deblur_files([tmp_path / "in"], tmp_path / "out", invert)
+    assert (report.done, report.skipped) == (1, 1)
+    assert is_inverted(tmp_path / "out" / "a.png", 0.75)
+
+
+class Scale(torch.nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.tensor(factor))
+
+    def forward(self, x):
+        return x * self.factor
+
+
+def test_another_network_or_other_options_do_it_anew(tmp_path):
+    source = paint(tmp_path / "a.jpg")
+
+    def run(factor, size=8, precision="fp32", **how):
+        deblurrer = Deblurrer(Scale(factor), training_size=size, precision=precision)
+        report = deblur_files([source], tmp_path / "out", deblurrer, **how)
+        assert report.failed == ()
+        return report.done
+
+    assert [run(0.5), run(0.5)] == [1, 0]
+    assert [run(0.25), run(0.25)] == [1, 0]
+    assert [run(0.25, size=16), run(0.25, size=16)] == [1, 0]
+    assert [run(0.25, 16, "bf16"), run(0.25, 16, "bf16")] == [1, 0]
+    finer = {"options": PhotoOptions(quality=77)}
+    assert [run(0.25, 16, "bf16", **finer), run(0.25, 16, "bf16", **finer)] == [1, 0]
+    limits = {"options": PhotoOptions(quality=77, max_pixels=10**6)}
+    assert run(0.25, 16, "bf16", **limits) == 0
+
+
+def test_a_run_that_dies_between_output_and_ledger_does_that_one_again(
+    tmp_path, invert, monkeypatch
+):
+    source = paint(tmp_path / "a.png")
+
+    def die(_self, _target):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "finish", die)
+        with pytest.raises(KeyboardInterrupt):
+            deblur_files([source], tmp_path / "out", invert)
+    assert tree(tmp_path / "out") == ["a.png"]
+    report = deblur_files([source], tmp_path / "out", invert)
+    assert (report.done, report.failed) == (1, ())
 
 
 def test_interrupted_work_goes_on_where_it_was(tmp_path, invert):
@@ -120,14 +192,14 @@ def test_an_output_folder_above_the_inputs_is_fine(tmp_path, invert):
     assert tree(tmp_path) == ["a.png", "in/a.png"]
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("existing", ["refuse", "skip", "overwrite"])
 @pytest.mark.parametrize("name", ["in", "in/a.png", "link"])
-def test_an_input_is_never_replaced(tmp_path, invert, name, overwrite):
+def test_an_input_is_never_replaced(tmp_path, invert, name, existing):
     source = paint(tmp_path / "in" / "a.png")
     (tmp_path / "link").symlink_to(tmp_path / "in")
     before = source.read_bytes()
     with pytest.raises(UserError, match="would replace the input"):
-        deblur_files([tmp_path / name], tmp_path / "in", invert, overwrite=overwrite)
+        deblur_files([tmp_path / name], tmp_path / "in", invert, existing=existing)
     assert source.read_bytes() == before
 
 
@@ -136,7 +208,7 @@ def test_an_input_hidden_behind_a_link_is_never_replaced(tmp_path, invert):
     (tmp_path / "out").mkdir()
     os.link(source, tmp_path / "out" / "a.png")
     with pytest.raises(UserError, match="would replace the input"):
-        deblur_files([source], tmp_path / "out", invert, overwrite=True)
+        deblur_files([source], tmp_path / "out", invert, existing="overwrite")
 
 
 def test_two_inputs_never_share_an_output(tmp_path, invert):
@@ -198,14 +270,99 @@ def test_a_bug_is_not_hidden(tmp_path):
 
 
 def test_a_full_disk_leaves_no_half_written_file(tmp_path, invert, monkeypatch):
-    def full(_image, path):
-        raise UserError(f"cannot write {path}: no space left on device", "free some disk space")
-
     source = paint(tmp_path / "a.png")
-    monkeypatch.setattr(batch, "write_picture", full)
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     (failure,) = deblur_files([source], tmp_path / "out", invert).failed
-    assert "no space left" in failure.reason
+    assert "10 are free" in failure.reason
     assert tree(tmp_path / "out") == []
+
+
+def test_sidecars_and_rubbish_are_passed_over_and_unread_pictures_counted(tmp_path, invert):
+    paint(tmp_path / "in" / "a.png")
+    names = ["Thumbs.db", ".DS_Store", "a.xmp", "a.AAE", "a.json", "a.txt", "._a.png", "b.CR2"]
+    for name in [*names, "c.cr2", "d.gif"]:
+        (tmp_path / "in" / name).write_bytes(b"rubbish")
+    (tmp_path / "in" / ".hidden").mkdir()
+    paint(tmp_path / "in" / ".hidden" / "a.png")
+    report = deblur_files([tmp_path / "in"], tmp_path / "out", invert)
+    assert (report.done, report.failed) == (1, ())
+    assert report.passed_over == {".cr2": 2, ".gif": 1}
+
+
+def test_a_picture_that_is_named_may_have_any_name(tmp_path, invert):
+    paint(tmp_path / "a.png").rename(tmp_path / "a.bak")
+    assert deblur_files([tmp_path / "a.bak"], tmp_path / "out", invert).done == 1
+    assert tree(tmp_path / "out") == ["a.bak"]
+
+
+def test_loops_of_links_end(tmp_path, invert):
+    paint(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "loop.png").symlink_to(tmp_path / "in" / "loop.png")
+    (tmp_path / "in" / "up").symlink_to(tmp_path / "in")
+    inputs = [tmp_path / "in", tmp_path / "in" / "loop.png"]
+    report = deblur_files(inputs, tmp_path / "out", invert)
+    assert report.done == 1
+    (failure,) = report.failed
+    assert "symbolic links" in failure.reason
+
+
+def test_a_folder_that_cannot_be_listed_fails_alone(tmp_path, invert, monkeypatch):
+    for name in ("x/a.png", "y/a.png"):
+        paint(tmp_path / "in" / name)
+    listed = Path.iterdir
+
+    def refuse(folder):
+        if folder.name == "x":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    report = deblur_files([tmp_path / "in"], tmp_path / "out", invert)
+    assert report.done == 1
+    assert [failure.path for failure in report.failed] == [str(tmp_path / "in" / "x")]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_network_sees_a_picture_upright(tmp_path, orientation):
+    """A network that marks the top left corner of what it sees marks that of what people see."""
+    seen = []
+
+    class Mark(torch.nn.Module):
+        def forward(self, x):
+            seen.append(tuple(x.shape))
+            x = x.clone()
+            x[..., 0, 0] = 1
+            return x
+
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (9, 6)).save(tmp_path / "a.png", exif=exif)
+    deblurrer = Deblurrer(Mark(), training_size=None, precision="fp32")
+    assert deblur_files([tmp_path / "a.png"], tmp_path / "out", deblurrer).done == 1
+    shown = read_picture(tmp_path / "out" / "a.png")
+    assert seen == [tuple(shown.shape)]
+    assert shown.nonzero()[:, 2:].unique(dim=0).tolist() == [[0, 0]]
+
+
+def test_inks_are_deblurred_all_four(tmp_path, invert):
+    Image.new("CMYK", (9, 6), (10, 20, 30, 40)).save(tmp_path / "a.tif")
+    assert deblur_files([tmp_path / "a.tif"], tmp_path / "out", invert).tiles == 2
+    with Image.open(tmp_path / "out" / "a.tif") as picture:
+        assert picture.mode == "CMYK"
+        assert picture.getpixel((3, 3)) == (245, 235, 225, 215)
+
+
+def test_what_the_guard_finds_is_told_with_the_path(tmp_path, invert, monkeypatch):
+    finding = {"finding": "sharp already", "action": "left as it was"}
+    report = PhotoReport(tiles=7, guard=(finding,))
+    monkeypatch.setattr(batch, "deblur_photo", lambda *_: report)
+    monkeypatch.setattr(Ledger, "finish", lambda *_: None)
+    source = paint(tmp_path / "a.png")
+    told = deblur_files([source], tmp_path / "out", invert)
+    assert told.guard == ({"path": str(source), **finding},)
+    assert (told.tiles, told.engine) == (7, "eager")
+    assert told.peak_memory_bytes > 50 << 20
 
 
 def test_progress_is_told_from_nothing_to_all(tmp_path, invert):
@@ -214,3 +371,27 @@ def test_progress_is_told_from_nothing_to_all(tmp_path, invert):
     seen = []
     deblur_files([tmp_path / "in"], tmp_path / "o", invert, tell=lambda *now: seen.append(now))
     assert seen == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_identity_through_the_whole_pipeline_loses_nothing(tmp_path):
+    """As `tests/media/test_photo.py` looks at: rows that nobody has changed give the same file."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for bits in (8, 16):
+        for channels in (1, 2, 3, 4):
+            png(
+                folder / f"{channels}x{bits}.png", noise(channels, bits), chunks=[(b"eXIf", TURNED)]
+            )
+    pillow(folder / "inks.jpg", smooth(4), mode="CMYK")
+    pillow(folder / "colour.jpg", smooth(), exif=exif(5), icc_profile=ICC, xmp=XMP)
+    pillow(folder / "inks.tif", noise(4), mode="CMYK", compression="tiff_lzw")
+    pillow(folder / "clear.webp", noise(4), lossless=True, exact=True, exif=exif(8))
+    pillow(folder / "lossy.webp", smooth(), quality=60)
+    pillow(folder / "turned.avif", smooth(4), exif=exif(7), icc_profile=ICC, xmp=XMP)
+    report = deblur_files([folder], tmp_path / "out", Deblurrer.identity())
+    assert (report.done, report.failed) == (14, ())
+    for name in tree(folder):
+        kept = copied(folder / name, tmp_path / f"kept-{name}")
+        assert (tmp_path / "out" / name).read_bytes() == kept.read_bytes()
+        if name.endswith(".png"):
+            assert chunks_of(kept)[1] == (b"eXIf", TURNED)

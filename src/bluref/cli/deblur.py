@@ -1,15 +1,31 @@
-"""`bluref deblur`: pictures and films in, sharper ones out."""
+"""`bluref deblur`: pictures in, sharper pictures out."""
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bluref.cli.options import Inputs, Output
+from bluref.errors import UserError
 
 if TYPE_CHECKING:
+    from bluref.restore.batch import DeblurReport, Existing
     from bluref.restore.video import VideoReport
+
+TOLD = (
+    "done",
+    "skipped",
+    "failed",
+    "seconds",
+    "peak_memory_bytes",
+    "tiles",
+    "engine",
+    "guard",
+    "films",
+)
+"""What `--json` tells of a `DeblurReport`."""
 
 SUMMARY = "Deblur pictures and folders of pictures with a trained network."
 
@@ -19,13 +35,24 @@ class Options:
     """Safe to interrupt: run it again to go on."""
 
     inputs: Inputs
-    """Pictures (PNG, JPEG, WebP, TIFF), videos, and folders, which are searched for pictures."""
+    """Pictures (PNG, JPEG, WebP, TIFF, AVIF, HEIC), videos, and folders of them."""
     model: str
-    """A run folder, a .safetensors file, an exported .onnx or .xml, a name, a repository."""
+    """A run folder, a .safetensors file, an exported .onnx or .xml, a repository (owner/name) on
+    the Hugging Face Hub, `general`, which comes with BluRef, or `identity`: change nothing."""
     out: Output = Path("deblurred")
-    """Where the results go, under the names and in the formats of the inputs; trees are kept."""
+    """Where the results go, under the names and in the formats of the inputs; trees are kept. A
+    result that was made from the same content by the same model and options is skipped, and one
+    made otherwise is made anew; a hidden file there remembers."""
+    skip_existing: bool = False
+    """Also leave alone what is there for an unknown reason, which is a failure otherwise."""
     overwrite: bool = False
-    """Do again what is already there instead of skipping it."""
+    """Do everything anew, and replace whatever is there."""
+    quality: int | None = None
+    """Of JPEG, lossy WebP, AVIF and HEIC, 1 to 100. Without it, as good as each source."""
+    max_pixels: int = 200_000_000
+    """Larger pictures are refused before they are decoded."""
+    max_bytes: int = 4 << 30
+    """Larger files are refused before they are opened."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the network; auto takes bf16 where the processor is made for it."""
     local_pooling: bool = True
@@ -39,7 +66,8 @@ class Options:
     engine: Literal["auto", "eager", "compile", "onnxruntime", "openvino"] = "eager"
     """What runs the network; auto measures once per machine and model, and remembers."""
     json: bool = False
-    """Print one JSON object: done, skipped, failed (path and reason of each), seconds."""
+    """Print one JSON object: done, skipped, failed (path and reason of each), seconds,
+    peak_memory_bytes, tiles, engine, guard (path, finding and action of each), films."""
 
 
 def run(options: Options) -> int:
@@ -56,8 +84,10 @@ def run(options: Options) -> int:
     from bluref.restore.batch import deblur_files
     from bluref.restore.deblurrer import Deblurrer
     from bluref.restore.heap import keep_freed_memory
+    from bluref.restore.one_photo import PhotoOptions
     from bluref.restore.video import VideoOptions
 
+    _check(options)
     keep_freed_memory()
     deblurrer = Deblurrer.from_pretrained(
         options.model,
@@ -76,52 +106,69 @@ def run(options: Options) -> int:
     with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
         task = progress.add_task("deblurring", total=None)
         frames = progress.add_task("frames", total=None, visible=False)
-
-        def film(source: Path, target: Path) -> "VideoReport":
-            told = deblurrer.video(
-                source,
-                target,
-                options=VideoOptions(options.codec, options.crf, options.only_blurry),
-                tell=lambda behind, total: progress.update(
-                    frames, completed=behind, total=total or None, visible=True
-                ),
-            )
-            progress.update(frames, visible=False)
-            _tell_of_film(source, told)
-            return told
-
         report = deblur_files(
             options.inputs,
             options.out,
             deblurrer,
-            overwrite=options.overwrite,
+            options=PhotoOptions(options.quality, options.max_pixels, options.max_bytes),
+            video=VideoOptions(options.codec, options.crf, options.only_blurry, options.max_pixels),
+            existing=_existing(options),
             tell=lambda behind, total: progress.update(task, completed=behind, total=total),
-            film=film,
+            tell_frames=lambda film, behind, total: progress.update(
+                frames,
+                description=_one_line(film.name),
+                completed=behind,
+                total=total or None,
+                visible=behind != total,
+            ),
         )
-    for failure in report.failed:
-        sys.stderr.write(f"failed: {_one_line(failure.reason)}\n")
-    sys.stderr.write(
-        f"{report.done} deblurred, {report.skipped} already there, {len(report.failed)} failed"
-        f" in {report.seconds:.1f} s: {options.out}\n"
-    )
+    _tell(report, options.out)
     if options.json:
-        sys.stdout.write(json.dumps(asdict(report)) + "\n")
+        told = asdict(report)
+        sys.stdout.write(json.dumps({name: told[name] for name in TOLD}) + "\n")
     return 1 if report.failed else 0
 
 
-def _tell_of_film(source: Path, report: "VideoReport") -> None:
-    """What a user should know of one film, on stderr."""
-    lines = [
-        f"{report.frames} frames in {report.seconds:.1f} s, {report.changed} deblurred"
-        f", {report.passed_through} left alone as sharp, written by {report.codec}"
-    ]
+def _check(options: Options) -> None:
+    if options.overwrite and options.skip_existing:
+        raise UserError("--overwrite and --skip-existing contradict each other", "choose one")
+    if options.quality is not None and not 1 <= options.quality <= 100:
+        raise UserError(f"--quality {options.quality} is out of range", "choose 1 to 100")
+    for name in ("max_pixels", "max_bytes"):
+        if getattr(options, name) < 1:
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"{flag} {getattr(options, name)} allows nothing", "choose 1 or more")
+
+
+def _existing(options: Options) -> "Existing":
+    return "overwrite" if options.overwrite else "skip" if options.skip_existing else "refuse"
+
+
+def _tell(report: "DeblurReport", out: Path) -> None:
+    lines = [f"{path}: {line}" for path, film in report.films.items() for line in _of_film(film)]
+    lines += [f"{count} {suffix} not read here" for suffix, count in report.passed_over.items()]
+    lines += [f"left as it is, of unknown origin: {path}" for path in report.kept]
+    lines += [f"failed: {failure.reason}" for failure in report.failed]
+    lines.append(
+        f"{report.done} deblurred, {report.skipped} already there, {len(report.failed)} failed"
+        f" in {report.seconds:.1f} s: {out}"
+    )
+    for line in lines:
+        sys.stderr.write(_one_line(line) + "\n")
+
+
+def _of_film(report: "VideoReport") -> Iterator[str]:
+    """What a user should know of one film."""
+    yield (
+        f"{report.frames} frames in {report.seconds:.1f} s, {report.changed} deblurred,"
+        f" {report.passed_through} left alone as sharp, written by {report.codec}"
+    )
     if report.resumed:
-        lines.append(f"{report.resumed} of them were done before")
+        yield f"{report.resumed} of them were done before"
     if report.corrupt:
         shown = ", ".join(map(str, report.corrupt[:20])) + (", ..." if report.corrupt[20:] else "")
-        lines.append(f"{len(report.corrupt)} frames are damaged and were left as they are: {shown}")
-    for line in (*lines, *report.notes):
-        sys.stderr.write(_one_line(f"{source}: {line}") + "\n")
+        yield f"{len(report.corrupt)} frames are damaged and were left as they are: {shown}"
+    yield from report.notes
 
 
 def _one_line(text: str) -> str:

@@ -98,7 +98,7 @@ def list_pictures(folder: Path | str, *, recursive: bool = False) -> list[Path]:
             f"cannot list {folder}: {_reason(error)}", "point at an existing folder of pictures"
         ) from error
     pictures = []
-    for name in sorted(names, key=_natural):
+    for name in sorted(names, key=natural_order):
         entry = folder / name
         if name.startswith("."):
             continue
@@ -250,9 +250,9 @@ def _orientation(picture: Image.Image) -> int:
         return 1
 
 
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """Sort key: digits compare as numbers; every second part of the split is one."""
-    parts = re.split("([0-9]+)", name.casefold())
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """Sort key of a name in which digits compare as numbers: 2 comes before 10."""
+    parts = re.split("([0-9]+)", name.casefold())  # every second one is of digits
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 

@@ -1,68 +1,94 @@
-"""Deblurring many pictures: files and folders in, the same tree out."""
+"""Deblurring many pictures and films: files and folders in, the same tree out."""
 
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 
+import bluref
 from bluref.errors import UserError
-from bluref.media.picture import is_picture, list_pictures, read_picture, write_picture
-from bluref.media.video import is_video
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.video import VideoReport
+from bluref.restore.inputs import Failure, Job, Kind, check_outputs, plan
+from bluref.restore.ledger import Ledger
+from bluref.restore.one_photo import PhotoOptions, PhotoReport, deblur_photo
+from bluref.restore.peak_memory import peak_memory_bytes
+from bluref.restore.video import VideoOptions, VideoReport, deblur_video
 
 Tell = Callable[[int, int], None]
 """Called with (pictures behind us, pictures in all) at the start and after each picture."""
 
-Film = Callable[[Path, Path], VideoReport]
-"""Deblurs one video into another file."""
+TellFrames = Callable[[Path, int, int], None]
+"""Called with (film, frames behind us, frames in all, 0 where unknown)."""
 
-
-@dataclass(frozen=True)
-class Failure:
-    """What could not be deblurred, and why, in one line."""
-
-    path: str
-    reason: str
+Existing = Literal["refuse", "skip", "overwrite"]
+"""What becomes of an output that is there and that the ledger does not know: a failure that says
+so; left as it is; done anew. Outputs that the ledger knows are skipped where source and recipe are
+the same, and done anew where not; `overwrite` does them all anew."""
 
 
 @dataclass(frozen=True)
 class DeblurReport:
-    """What became of the inputs: pictures done, skipped as already there, failed; wall time."""
+    """What became of the inputs.
+
+    done, skipped: how many, the latter as already there.
+    failed: the others.
+    seconds: of wall time.
+    peak_memory_bytes: of this process.
+    tiles: pieces that the network was given.
+    engine: what ran it.
+    guard: what was found and not made worse: path, finding and action of each.
+    kept: outputs that were there, are not known to be of these sources and this recipe, and were
+        left alone as asked for.
+    passed_over: how many files of a suffix are pictures that are not read here.
+    films: what became of each video, by its path.
+    """
 
     done: int
     skipped: int
     failed: tuple[Failure, ...]
     seconds: float
+    peak_memory_bytes: int
+    tiles: int
+    engine: str
+    guard: tuple[dict[str, str], ...]
+    kept: tuple[str, ...]
+    passed_over: dict[str, int]
+    films: dict[str, VideoReport]
 
 
-def deblur_files(
+def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
     inputs: Sequence[Path],
     out: Path,
     deblurrer: Deblurrer,
     *,
-    overwrite: bool = False,
+    options: PhotoOptions = PhotoOptions(),  # noqa: B008 - frozen
+    video: VideoOptions = VideoOptions(),  # noqa: B008 - frozen
+    existing: Existing = "refuse",
     tell: Tell = lambda _behind, _total: None,
-    film: Film | None = None,
+    tell_frames: TellFrames = lambda _source, _behind, _total: None,
 ) -> DeblurReport:
-    """Deblur pictures and folders of pictures into `out`, in the format of each source.
+    """Deblur pictures, videos and folders of them into `out`, in the format of each source.
 
     A folder is searched through, what is no picture in it is passed over, and its tree is kept
     below `out`; of several inputs, each folder keeps its own name too. One bad file is reported and
-    the rest goes on. Outputs appear whole, and those already there are skipped, so work that was
-    interrupted goes on when it is started again.
+    the rest goes on. Outputs appear whole, and those made from the same content by the same network
+    and options are skipped, so work that was interrupted goes on when it is started again.
 
     Args:
         inputs: files and folders.
         out: made where it is missing; when it lies inside an input folder, it is not searched.
         deblurrer: does the work.
-        overwrite: do again what is already there.
+        options: how photographs are done.
+        video: how films are done.
+        existing: what to do where an output is there already.
         tell: hears of progress.
-        film: does the work for videos; None for `deblurrer.video` as it is.
+        tell_frames: hears of progress within a film: its path, frames behind us, frames in all.
 
     Raises:
         UserError: nothing was given, an output would replace an input or another output, or `out`
@@ -71,83 +97,109 @@ def deblur_files(
     start = time.monotonic()
     if not inputs:
         raise UserError("no pictures given", "name pictures, or folders of them")
-    jobs, failed = _plan(inputs, out)
-    _check_outputs(jobs)
+    found = plan(inputs, out)
+    check_outputs(found.jobs)
     _check_writable(out)
-    done = skipped = 0
-    tell(0, len(jobs))
-    for behind, (source, target) in enumerate(jobs, start=1):
-        if target.exists() and not overwrite:
-            skipped += 1
+    ledgers: dict[Kind, Ledger] = {
+        "picture": Ledger(out, _recipe(deblurrer, options.recipe())),
+        "video": Ledger(out, _recipe(deblurrer, asdict(video))),
+    }
+    batch = _Batch(deblurrer, options, video, existing, ledgers, tell_frames)
+    batch.failed += found.failed
+    tell(0, len(found.jobs))
+    for behind, job in enumerate(found.jobs, start=1):
+        batch.take(job)
+        tell(behind, len(found.jobs))
+    return DeblurReport(
+        batch.done,
+        batch.skipped,
+        tuple(batch.failed),
+        time.monotonic() - start,
+        peak_memory_bytes(),
+        batch.tiles,
+        deblurrer.engine,
+        tuple(batch.guard),
+        tuple(batch.kept),
+        dict(found.passed_over),
+        batch.films,
+    )
+
+
+def _recipe(deblurrer: Deblurrer, options: Mapping[str, object]) -> dict[str, object]:
+    """All that changes a result beside the picture or film."""
+    return {"bluref": bluref.__version__, "network": deblurrer.fingerprint, **options}
+
+
+@dataclass
+class _Batch:
+    """The work and what has come of it so far."""
+
+    deblurrer: Deblurrer
+    options: PhotoOptions
+    video: VideoOptions
+    existing: Existing
+    ledgers: Mapping[Kind, Ledger]
+    tell_frames: TellFrames
+    done: int = 0
+    skipped: int = 0
+    tiles: int = 0
+    failed: list[Failure] = field(default_factory=list)
+    guard: list[dict[str, str]] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    films: dict[str, VideoReport] = field(default_factory=dict)
+
+    def take(self, job: Job) -> None:
+        """Do one job, or skip it, or note why it failed."""
+        try:
+            if not self._is_wanted(job):
+                self.skipped += 1
+                return
+            ledger = self.ledgers[job.kind]
+            ledger.begin(job.target, job.source)
+            report = self._deblur(job)
+            ledger.finish(job.target)
+        except UserError as error:
+            self.failed.append(Failure.of(job.source, error))
+        except (MemoryError, RuntimeError) as error:
+            # torch tells of memory that ran out on a CPU by a plain RuntimeError.
+            if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+                raise
+            reason = f"{job.source} is too large for the memory of this machine"
+            self.failed.append(Failure(str(job.source), reason))
         else:
-            reason = _deblur_file(source, target, deblurrer, film or deblurrer.video)
-            if reason is None:
-                done += 1
-            else:
-                failed.append(Failure(str(source), reason))
-        tell(behind, len(jobs))
-    return DeblurReport(done, skipped, tuple(failed), time.monotonic() - start)
+            self.done += 1
+            self.tiles += report.tiles
+            self.guard += ({"path": str(job.source), **finding} for finding in report.guard)
 
+    def _is_wanted(self, job: Job) -> bool:
+        """Whether the output is to be made.
 
-def _plan(inputs: Sequence[Path], out: Path) -> tuple[list[tuple[Path, Path]], list[Failure]]:
-    """Pairs of source and output, and the inputs that give none."""
-    jobs: list[tuple[Path, Path]] = []
-    failed = []
-    for path in inputs:
-        below = out if len(inputs) == 1 else out / path.resolve().name
-        found = _jobs_of_folder(path, below, out) if path.is_dir() else _jobs_of_file(path, out)
-        if isinstance(found, Failure):
-            failed.append(found)
-        else:
-            jobs += found
-    once = {(_identity(source), target): (source, target) for source, target in jobs}
-    return list(once.values()), failed
+        Raises:
+            UserError: it is there, nobody knows what from, and nothing was said about that.
+        """
+        if self.existing == "overwrite":
+            return True
+        state = self.ledgers[job.kind].state(job.target, job.source)
+        if state == "unknown" and self.existing == "refuse":
+            problem = f"{job.target} is there, and not known to be made from {job.source}"
+            raise UserError(problem, "--overwrite makes it anew, --skip-existing leaves it")
+        if state == "unknown":
+            self.kept.append(str(job.target))
+        return state in ("absent", "stale")
 
-
-def _jobs_of_folder(folder: Path, below: Path, out: Path) -> list[tuple[Path, Path]] | Failure:
-    try:
-        pictures = list_pictures(folder, recursive=True)
-    except UserError as error:
-        return Failure(str(folder), error.problem)
-    pictures = [picture for picture in pictures if not _is_in(picture, out, folder)]
-    if not pictures:
-        return Failure(str(folder), f"no pictures in {folder}")
-    return [(picture, below / picture.relative_to(folder)) for picture in pictures]
-
-
-def _jobs_of_file(path: Path, out: Path) -> list[tuple[Path, Path]] | Failure:
-    if not path.exists():
-        return Failure(str(path), f"{path} does not exist")
-    if not path.is_file() or not (is_picture(path) or is_video(path)):
-        return Failure(str(path), f"{path} is not a PNG, JPEG, WebP or TIFF picture, nor a video")
-    return [(path, out / path.name)]
-
-
-def _is_in(picture: Path, out: Path, folder: Path) -> bool:
-    """Whether a picture found in `folder` is an output of an earlier run into a folder below it."""
-    within = out.resolve()
-    return folder.resolve() in within.parents and within in picture.resolve().parents
-
-
-def _check_outputs(jobs: Sequence[tuple[Path, Path]]) -> None:
-    """Refuse to replace an input or the output of another input, whatever links may hide it."""
-    sources = {_identity(source): source for source, _ in jobs}
-    targets: dict[Path, Path] = {}
-    for source, target in jobs:
-        if target.exists() and _identity(target) in sources:
-            problem = f"the output {target} would replace the input {sources[_identity(target)]}"
-            raise UserError(problem, "choose another output folder")
-        other = targets.setdefault(target, source)
-        if other != source:
-            raise UserError(
-                f"{other} and {source} would both become {target}",
-                "deblur them in two calls with different output folders",
-            )
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
+    def _deblur(self, job: Job) -> PhotoReport:
+        """The one place where a file goes through the network, whatever its kind."""
+        if job.kind == "picture":
+            return deblur_photo(job.source, job.target, self.deblurrer, self.options)
+        self.films[str(job.source)] = deblur_video(
+            job.source,
+            job.target,
+            self.deblurrer,
+            identity=self.deblurrer.fingerprint,
+            options=self.video,
+            tell=partial(self.tell_frames, job.source),
+        )
+        return PhotoReport(tiles=self.films[str(job.source)].changed)
 
 
 def _check_writable(out: Path) -> None:
@@ -161,23 +213,6 @@ def _check_writable(out: Path) -> None:
         raise UserError(
             f"cannot write to {out}: {reason}", "choose another output folder"
         ) from error
-
-
-def _deblur_file(source: Path, target: Path, deblurrer: Deblurrer, film: Film) -> str | None:
-    """Deblur one picture or film and return None, or why it could not be done."""
-    try:
-        if is_video(source):
-            film(source, target)
-            return None
-        write_picture(deblurrer(read_picture(source)), target)
-    except UserError as error:
-        return error.problem
-    except (MemoryError, RuntimeError) as error:
-        # torch tells of memory that ran out on a CPU by a plain RuntimeError.
-        if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
-            raise
-        return f"{source} is too large for the memory of this machine"
-    return None
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
