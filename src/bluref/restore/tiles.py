@@ -15,6 +15,7 @@ from torch import Tensor
 from bluref.errors import UserError
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.footprint import footprint
+from bluref.restore.guard import GuardNote, Notes
 from bluref.restore.memory import (
     default_budget,
     give_back,
@@ -26,7 +27,8 @@ from bluref.restore.plan import CHUNK, FADE, Task, TooLittleMemory, plan_tiles
 from bluref.restore.rows import Read, Rows, Write, in_chunks
 from bluref.restore.spans import Span, even_spans, up_to
 from bluref.restore.survey import given_sums, listening, no_sums, sample
-from bluref.restore.turn import flips, turn_back, turn_upright
+from bluref.restore.tile import TileOptions, TileRestorer
+from bluref.restore.turn import flips
 from bluref.restore.weave import Weaver
 
 SURVEYED = 16
@@ -40,12 +42,14 @@ class TileReport:
     tiles: how many were run.
     tile_height, tile_width: of the largest, as they lie in the stored picture, px.
     shrunk: how often tiles were made smaller since memory ran out.
+    guard: what was found in tiles and done about it.
     """
 
     tiles: int
     tile_height: int
     tile_width: int
     shrunk: int
+    guard: tuple[GuardNote, ...] = ()
 
 
 def deblur_rows(  # noqa: PLR0913 - where rows come from and go to is four of them
@@ -58,8 +62,9 @@ def deblur_rows(  # noqa: PLR0913 - where rows come from and go to is four of th
     memory: int | None = None,
     reserve: int = 0,
     orientation: int = 1,
-    strength: float = 1.0,
+    options: TileOptions | None = None,
     survey: Read | None = None,
+    write_trust: Write | None = None,
 ) -> TileReport:
     """Deblur a picture that is read and written row by row.
 
@@ -71,61 +76,38 @@ def deblur_rows(  # noqa: PLR0913 - where rows come from and go to is four of th
         deblurrer: does the work; it is shown every plane as a picture of its own.
         memory: bytes that this process may hold at its peak; None for `memory.default_budget`.
         reserve: bytes of these that reader and writer take beside the rows that they pass on.
-        orientation: what turns the picture upright, as EXIF counts it; the network sees upright
-            tiles.
+        orientation: what turns the picture upright, as EXIF counts it; it takes the place of that
+            in `options`.
+        options: what becomes of a tile.
         survey: gives the rows a second time, from the top. A network that pools over the whole
             picture learns from some tiles what the means of all are, before the tiles are run; it
             is not called for others, nor where one tile holds everything. Without it each tile has
             means of its own.
-        strength: 1 for the result, 0 for the picture as it came, and the mean weighed so between.
+        write_trust: takes the map of trust, `p 1 rows w` in [0, 1], rows as they are written.
 
     Raises:
         UserError: `memory` is too small for the smallest tiles, or there is less than that.
-        ValueError: `strength` outside [0, 1], or no such orientation.
+        ValueError: no such orientation.
     """
-    if not 0 <= strength <= 1:
-        raise ValueError(f"strength must lie in [0, 1], got {strength}")
-    flips(orientation)
+    options = replace(
+        options or TileOptions(), orientation=orientation, trust=write_trust is not None
+    )
     source = Rows(read, height, chunk=CHUNK)
-    restorer = TileRestorer(deblurrer, orientation, strength)
+    restorer = TileRestorer(deblurrer, options)
     budget = default_budget() if memory is None else memory
     run = _Run(source, restorer, height, width, budget - reserve)
     if survey is not None and run.wants_survey:
         run.hear(Rows(survey, height, chunk=CHUNK))
     run.take_buffers()
     for piece in run.pieces():
-        for rows in in_chunks(piece, CHUNK):
+        for rows in in_chunks(piece[:, :3], CHUNK):
             write(rows)
-    return TileReport(run.tiles, run.largest.height, run.largest.width, run.shrunk)
-
-
-class TileRestorer:
-    """Makes of a tile what takes its place.
-
-    Args:
-        deblurrer: does the work.
-        orientation: of the stored picture.
-        strength: of the result.
-    """
-
-    def __init__(self, deblurrer: Deblurrer, orientation: int, strength: float) -> None:
-        self.deblurrer = deblurrer
-        self.orientation = orientation
-        self.strength = strength
-
-    @property
-    def layers(self) -> int:
-        """Of what is made: RGB."""
-        return 3
-
-    def __call__(self, stored: Float[Tensor, "3 h w"]) -> Float[Tensor, "l h w"]:
-        """The result for one plane of a tile, lying as it does."""
-        return torch.lerp(stored, self.network(stored), self.strength)
-
-    def network(self, stored: Float[Tensor, "3 h w"]) -> Float[Tensor, "3 h w"]:
-        """What the network makes of the tile, turned upright for it and back."""
-        tile = turn_upright(stored, self.orientation).contiguous()
-        return turn_back(self.deblurrer(tile[None])[0], self.orientation)
+        if write_trust is not None:
+            for rows in in_chunks(piece[:, 3:], CHUNK):
+                write_trust(rows)
+    return TileReport(
+        run.tiles, run.largest.height, run.largest.width, run.shrunk, run.notes.told()
+    )
 
 
 class _Run:
@@ -138,7 +120,7 @@ class _Run:
         self._restore = restorer
         self._height, self._width = height, width
         self._budget = budget
-        self._mirrored = flips(restorer.orientation)
+        self._mirrored = flips(restorer.options.orientation)
         room = budget - resident()
         cost = footprint(restorer.deblurrer, height * width, room)
         self._task = Task(
@@ -160,6 +142,7 @@ class _Run:
             ) from error
         self.largest = self._plan
         self.tiles = self.shrunk = 0
+        self.notes = Notes(height * width * source.planes)
         self._sums = [no_sums(restorer.deblurrer.model) for _ in range(source.planes)]
 
     @property
@@ -221,8 +204,10 @@ class _Run:
             weaver, at = Weaver(-1, FADE), 0
             for column in across:
                 with given_sums(sums):
-                    sharp = self._restore(plane[..., column.start : column.stop])
+                    sharp, verdict = self._restore(plane[..., column.start : column.stop])
                 self.tiles += 1
+                pixels = (span.last - span.first) * (column.last - column.first)
+                self.notes.add(verdict, pixels)
                 sharp = sharp[:, used, column.first - column.start : column.last - column.start]
                 ready = weaver.add(sharp.contiguous(), last=column is across[-1])
                 out[..., at : at + ready.shape[-1]] = ready
