@@ -2,13 +2,27 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bluref.cli.options import Inputs, Output
 from bluref.errors import UserError
+
+_FINDINGS = {
+    "broken": "the network gave no numbers",
+    "clipped": "the result was blown out",
+    "colours": "the result changed its colours",
+    "moved": "the result was moved or its brightness changed",
+    "already sharp": "sharp already",
+    "noise": "strong noise, for which this was not made,",
+}
+_ACTIONS = {
+    "kept": "the result was kept",
+    "global pooling": "pooled over the whole tile instead (as --no-local-pooling does)",
+    "input": "left as it was there",
+}
 
 if TYPE_CHECKING:
     from bluref.restore.batch import DeblurReport, Existing
@@ -49,6 +63,16 @@ class Options:
     """Do everything anew, and replace whatever is there."""
     quality: int | None = None
     """Of JPEG, lossy WebP, AVIF and HEIC, 1 to 100. Without it, as good as each source."""
+    strength: float = 1.0
+    """From 0, the picture as it came, to 1, the network's result: a mean of both between."""
+    guard: bool = True
+    """Judge every tile, and take what is safer where the result would harm the picture: it is
+    sharp already, its colours break up, it moves, or the network breaks down."""
+    trust: bool = False
+    """Write NAME.trust.png beside each picture: white where to believe the result."""
+    memory: str | None = None
+    """How much this process may hold, like 2GiB; larger pictures are done in tiles. Without it,
+    half of what is free, at most 8GiB."""
     max_pixels: int = 200_000_000
     """Larger pictures are refused before they are decoded."""
     max_bytes: int = 4 << 30
@@ -84,6 +108,7 @@ def run(options: Options) -> int:
     from bluref.restore.batch import deblur_files
     from bluref.restore.deblurrer import Deblurrer
     from bluref.restore.heap import keep_freed_memory
+    from bluref.restore.memory import parse_bytes
     from bluref.restore.one_photo import PhotoOptions
     from bluref.restore.video import VideoOptions
 
@@ -110,7 +135,15 @@ def run(options: Options) -> int:
             options.inputs,
             options.out,
             deblurrer,
-            options=PhotoOptions(options.quality, options.max_pixels, options.max_bytes),
+            options=PhotoOptions(
+                quality=options.quality,
+                max_pixels=options.max_pixels,
+                max_bytes=options.max_bytes,
+                memory=None if options.memory is None else parse_bytes(options.memory),
+                strength=options.strength,
+                guard=options.guard,
+                trust=options.trust,
+            ),
             video=VideoOptions(options.codec, options.crf, options.only_blurry, options.max_pixels),
             existing=_existing(options),
             tell=lambda behind, total: progress.update(task, completed=behind, total=total),
@@ -134,6 +167,8 @@ def _check(options: Options) -> None:
         raise UserError("--overwrite and --skip-existing contradict each other", "choose one")
     if options.quality is not None and not 1 <= options.quality <= 100:
         raise UserError(f"--quality {options.quality} is out of range", "choose 1 to 100")
+    if not 0 <= options.strength <= 1:
+        raise UserError(f"--strength {options.strength} is out of range", "choose 0 to 1")
     for name in ("max_pixels", "max_bytes"):
         if getattr(options, name) < 1:
             flag = f"--{name.replace('_', '-')}"
@@ -148,6 +183,9 @@ def _tell(report: "DeblurReport", out: Path) -> None:
     lines = [f"{path}: {line}" for path, film in report.films.items() for line in _of_film(film)]
     lines += [f"{count} {suffix} not read here" for suffix, count in report.passed_over.items()]
     lines += [f"left as it is, of unknown origin: {path}" for path in report.kept]
+    lines += [f"{note['path']}: {_of_guard(note)}" for note in report.guard]
+    if report.shrunk:
+        lines.append(f"memory ran out {report.shrunk} times; smaller tiles were used from there on")
     lines += [f"failed: {failure.reason}" for failure in report.failed]
     lines.append(
         f"{report.done} deblurred, {report.skipped} already there, {len(report.failed)} failed"
@@ -169,6 +207,12 @@ def _of_film(report: "VideoReport") -> Iterator[str]:
         shown = ", ".join(map(str, report.corrupt[:20])) + (", ..." if report.corrupt[20:] else "")
         yield f"{len(report.corrupt)} frames are damaged and were left as they are: {shown}"
     yield from report.notes
+
+
+def _of_guard(note: Mapping[str, object]) -> str:
+    """What the guard found in a picture, and did about it."""
+    action = _ACTIONS[str(note["action"])]
+    return f"{_FINDINGS[str(note['finding'])]} in {float(str(note['share'])):.0%} of it; {action}"
 
 
 def _one_line(text: str) -> str:

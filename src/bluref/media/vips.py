@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyvips
 from pyvips import Error as Error  # under these names for the other modules
+from pyvips import GValue as GValue
 from pyvips import Image as Image
 from pyvips import Region as Region
 

@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import torch
-
 import bluref
 from bluref.errors import UserError
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.guard import GuardNote, summed
 from bluref.restore.inputs import Failure, Job, Kind, check_outputs, plan
 from bluref.restore.ledger import Ledger
-from bluref.restore.one_photo import PhotoOptions, PhotoReport, deblur_photo
-from bluref.restore.peak_memory import peak_memory_bytes
+from bluref.restore.memory import highest, is_out_of_memory
+from bluref.restore.one_photo import PhotoOptions, deblur_image, deblur_photo
+from bluref.restore.tiles import TileReport
 from bluref.restore.video import VideoOptions, VideoReport, deblur_video
 
 Tell = Callable[[int, int], None]
@@ -42,7 +42,9 @@ class DeblurReport:
     peak_memory_bytes: of this process.
     tiles: pieces that the network was given.
     engine: what ran it.
-    guard: what was found and not made worse: path, finding and action of each.
+    guard: what was found in pictures: path, finding, action, in how many tiles (of a film: frames)
+        and in what share of the picture (of a film: of its frames' pixels).
+    shrunk: how often memory ran out and tiles were made smaller.
     kept: outputs that were there, are not known to be of these sources and this recipe, and were
         left alone as asked for.
     passed_over: how many files of a suffix are pictures that are not read here.
@@ -56,8 +58,9 @@ class DeblurReport:
     peak_memory_bytes: int
     tiles: int
     engine: str
-    guard: tuple[dict[str, str], ...]
+    guard: tuple[dict[str, object], ...]
     kept: tuple[str, ...]
+    shrunk: int
     passed_over: dict[str, int]
     films: dict[str, VideoReport]
 
@@ -102,7 +105,7 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
     _check_writable(out)
     ledgers: dict[Kind, Ledger] = {
         "picture": Ledger(out, _recipe(deblurrer, options.recipe())),
-        "video": Ledger(out, _recipe(deblurrer, asdict(video))),
+        "video": Ledger(out, _recipe(deblurrer, asdict(video) | _of_frames(options))),
     }
     batch = _Batch(deblurrer, options, video, existing, ledgers, tell_frames)
     batch.failed += found.failed
@@ -115,11 +118,12 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
         batch.skipped,
         tuple(batch.failed),
         time.monotonic() - start,
-        peak_memory_bytes(),
+        highest(),
         batch.tiles,
         deblurrer.engine,
         tuple(batch.guard),
         tuple(batch.kept),
+        batch.shrunk,
         dict(found.passed_over),
         batch.films,
     )
@@ -128,6 +132,11 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
 def _recipe(deblurrer: Deblurrer, options: Mapping[str, object]) -> dict[str, object]:
     """All that changes a result beside the picture or film."""
     return {"bluref": bluref.__version__, "network": deblurrer.fingerprint, **options}
+
+
+def _of_frames(options: PhotoOptions) -> dict[str, object]:
+    """What of the options for photographs holds for frames of films too."""
+    return {"strength": options.strength, "guard": options.guard}
 
 
 @dataclass
@@ -144,7 +153,8 @@ class _Batch:
     skipped: int = 0
     tiles: int = 0
     failed: list[Failure] = field(default_factory=list)
-    guard: list[dict[str, str]] = field(default_factory=list)
+    shrunk: int = 0
+    guard: list[dict[str, object]] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     films: dict[str, VideoReport] = field(default_factory=dict)
 
@@ -162,14 +172,15 @@ class _Batch:
             self.failed.append(Failure.of(job.source, error))
         except (MemoryError, RuntimeError) as error:
             # torch tells of memory that ran out on a CPU by a plain RuntimeError.
-            if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+            if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 raise
             reason = f"{job.source} is too large for the memory of this machine"
             self.failed.append(Failure(str(job.source), reason))
         else:
             self.done += 1
             self.tiles += report.tiles
-            self.guard += ({"path": str(job.source), **finding} for finding in report.guard)
+            self.guard += ({"path": str(job.source), **asdict(note)} for note in report.guard)
+            self.shrunk += report.shrunk
 
     def _is_wanted(self, job: Job) -> bool:
         """Whether the output is to be made.
@@ -187,19 +198,28 @@ class _Batch:
             self.kept.append(str(job.target))
         return state in ("absent", "stale")
 
-    def _deblur(self, job: Job) -> PhotoReport:
+    def _deblur(self, job: Job) -> TileReport:
         """The one place where a file goes through the network, whatever its kind."""
         if job.kind == "picture":
             return deblur_photo(job.source, job.target, self.deblurrer, self.options)
-        self.films[str(job.source)] = deblur_video(
+        notes: list[GuardNote] = []
+        film = deblur_video(
             job.source,
             job.target,
-            self.deblurrer,
-            identity=self.deblurrer.fingerprint,
+            partial(
+                deblur_image,
+                deblurrer=self.deblurrer,
+                memory=self.options.memory,
+                options=self.options.of_tiles(),
+                hear=notes.append,
+            ),
+            identity=f"{self.deblurrer.fingerprint} {_of_frames(self.options)}",
             options=self.video,
             tell=partial(self.tell_frames, job.source),
         )
-        return PhotoReport(tiles=self.films[str(job.source)].changed)
+        self.films[str(job.source)] = film
+        changed = film.changed - film.resumed  # frames of this call, nearly: some may be sharp
+        return TileReport(max(changed, 0), 0, 0, 0, summed(notes, film.frames))
 
 
 def _check_writable(out: Path) -> None:
@@ -213,7 +233,3 @@ def _check_writable(out: Path) -> None:
         raise UserError(
             f"cannot write to {out}: {reason}", "choose another output folder"
         ) from error
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)

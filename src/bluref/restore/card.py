@@ -36,6 +36,7 @@ def facts_of(name: Path | str, saved: SavedNetwork) -> Facts:
         "width": config.width,
         "parameters": sum(p.numel() for p in saved.model.parameters()),
         "multiple": saved.model.multiple,
+        "receptive_radius": saved.model.receptive_radius,
         "training_size": saved.training_size,
         **{k: v for k, v in saved.meta.items() if k != "steps" and v is not None},
     }

@@ -17,11 +17,15 @@ from bluref.restore.engine_choice import fastest_engine
 from bluref.restore.exported import open_exported
 from bluref.restore.files import SavedNetwork, save_network
 from bluref.restore.fingerprint import fingerprint, hash_of
+from bluref.restore.graph_files import read_card
 from bluref.restore.models import find_model
 from bluref.weights.precision import prefers_bf16
 
 if TYPE_CHECKING:
     from bluref.restore.video import VideoOptions, VideoReport
+
+# Of an exported file without a card of ours: no network here wants more.
+_UNKNOWN: Facts = {"multiple": 64, "receptive_radius": 1024}
 
 MARGIN = 48
 """Pixels; what lies farther from a pixel hardly matters to it, whatever a network could see."""
@@ -69,6 +73,7 @@ class Deblurrer:
         if precision not in ("auto", *_TYPES):
             raise ValueError(f"precision must be auto, fp32, bf16 or fp16, got {precision!r}")
         self.device = torch.device(device)
+        self._precision: Precision = precision
         self.window_of = training_size if local_pooling else None
         self.bf16 = prefers_bf16(self.device) if precision == "auto" else precision == "bf16"
         self._dtype = torch.bfloat16 if self.bf16 else _TYPES.get(precision, torch.float32)
@@ -128,6 +133,10 @@ class Deblurrer:
     def _exported(cls, path: Path, precision: Precision) -> "Deblurrer":
         """Runs a file of `bluref export`, whose local pooling was decided then."""
         deblurrer = cls.identity()
+        card = read_card(path)
+        size = card.get("training_size") if card.get("local_pooling") else None
+        deblurrer.window_of = size if isinstance(size, int) else None
+        deblurrer._facts = _UNKNOWN | card
         bf16 = prefers_bf16() if precision == "auto" else precision == "bf16"
         run, deblurrer.engine, deblurrer.bf16 = open_exported(path, bf16=bf16)
         deblurrer._run, deblurrer._digest = run, f"{_hash_of_export(path)} {bf16}"
@@ -152,6 +161,20 @@ class Deblurrer:
         save_network(self.model, Path(folder), training_size=saved.training_size, meta=meta)
         write_text_whole(Path(folder) / "README.md", model_card(Path(folder)))
 
+    def _told(self, name: str) -> int:
+        """What a network says of itself; that of an exported file stands in its card."""
+        told = getattr(self.model, name, self._facts.get(name, 0))
+        return told if isinstance(told, int) else 0
+
+    def eagerly(self, *, local_pooling: bool) -> "Deblurrer | None":
+        """The same network run by torch itself; None where it lies in an exported file."""
+        if self._digest:
+            return None
+        window = self.window_of if local_pooling else None
+        return Deblurrer(
+            self.model, training_size=window, precision=self._precision, device=self.device
+        )
+
     @property
     def fingerprint(self) -> str:
         """Changes whenever the output for a picture might: weights, engine, precision, device."""
@@ -159,9 +182,14 @@ class Deblurrer:
         return fingerprint(self.model, **how, engine=self.engine, file=self._digest)
 
     @property
+    def does_nothing(self) -> bool:
+        """Whether this is `identity`."""
+        return isinstance(self.model, nn.Identity) and not self._digest
+
+    @property
     def multiple(self) -> int:
         """Tiles that start at multiples of this, in pixels, see the grid of the whole picture."""
-        return int(getattr(self.model, "multiple", 1))
+        return max(1, self._told("multiple"))
 
     @property
     def margin(self) -> int:
@@ -170,7 +198,7 @@ class Deblurrer:
         Half a window of local pooling, or else the receptive radius, but at most MARGIN: what a
         trained network sees farther away has little weight. See docs/experiments.md.
         """
-        reach = min(MARGIN, int(getattr(self.model, "receptive_radius", 0)))
+        reach = min(MARGIN, self._told("receptive_radius"))
         return reach if self.window_of is None else max(reach, 3 * self.window_of // 4)
 
     @torch.no_grad()

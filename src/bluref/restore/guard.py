@@ -7,7 +7,7 @@ seen on real frames that came out well; `bench/guard_rates.py` prints how far, a
 that which was broken on purpose.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,6 +86,23 @@ class Notes:
             for verdict, (tiles, pixels) in self._counts.items()
         ]
         return tuple(sorted(notes, key=lambda note: -note.share))
+
+
+def summed(notes: Iterable[GuardNote], frames: int) -> tuple[GuardNote, ...]:
+    """Notes of the frames of a film as notes of the film: in how many frames, in what share of all.
+
+    Args:
+        notes: of its frames.
+        frames: how many the film has.
+    """
+    found: dict[Verdict, list[float]] = {}
+    for note in notes:
+        found.setdefault(Verdict(note.finding, note.action), []).append(note.share)
+    told = [
+        GuardNote(verdict.finding, verdict.action, len(shares), min(1.0, sum(shares) / frames))
+        for verdict, shares in found.items()
+    ]
+    return tuple(sorted(told, key=lambda note: -note.share))
 
 
 def guarded(

@@ -1,14 +1,21 @@
 """One photograph through a network, from file to file."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jaxtyping import Float
 from torch import Tensor
 
-from bluref.media.photo import MAX_BYTES, open_photo
+from bluref.media.grey_map import grey_map
+from bluref.media.photo import MAX_BYTES, Photo, open_photo
 from bluref.media.picture import MAX_PIXELS
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.guard import GuardNote
+from bluref.restore.rows import Write
+from bluref.restore.tile import TileOptions
+from bluref.restore.tiles import TileReport, deblur_rows
 
 
 @dataclass(frozen=True)
@@ -18,43 +25,126 @@ class PhotoOptions:
     quality: of formats that lose something, 1 to 100; as good as each source when None.
     max_pixels: larger pictures are refused before they are decoded.
     max_bytes: larger files are refused before they are opened.
+    memory: bytes that this process may hold; None for what is safe here.
+    strength: 1 for the result, 0 for the picture as it came, or a mean of both.
+    guard: keep the picture as it came where the result would harm it.
+    trust: write a map of where to believe the result beside it, as `trust_beside` names it.
     """
 
     quality: int | None = None
     max_pixels: int = MAX_PIXELS
     max_bytes: int = MAX_BYTES
+    memory: int | None = None
+    strength: float = 1.0
+    guard: bool = True
+    trust: bool = False
 
     def recipe(self) -> dict[str, object]:
         """What of this changes a result."""
-        return {"quality": self.quality}
+        told = asdict(self)
+        return {name: told[name] for name in ("quality", "strength", "guard", "trust")}
+
+    def of_tiles(self) -> TileOptions:
+        """What of this is done tile by tile."""
+        return TileOptions(strength=self.strength, guard=self.guard)
 
 
-@dataclass(frozen=True)
-class PhotoReport:
-    """What a network did with a photograph: the tiles it took, and what the guard found."""
-
-    tiles: int
-    guard: tuple[dict[str, str], ...] = ()
+def trust_beside(target: Path) -> Path:
+    """Where the map of trust of a result goes."""
+    return target.with_name(f"{target.name}.trust.png")
 
 
 def deblur_photo(
     source: Path, target: Path, deblurrer: Deblurrer, options: PhotoOptions
-) -> PhotoReport:
+) -> TileReport:
     """Write `source` anew as `target`, sharper; nothing else about it changes.
 
     Raises:
-        UserError: as `open_photo` and `Photo.rewrite`.
+        UserError: as `open_photo`, `Photo.rewrite` and `deblur_rows`.
     """
     limits = {"max_pixels": options.max_pixels, "max_bytes": options.max_bytes}
-    with open_photo(source, **limits) as photo, photo.rewrite(target, options.quality) as sink:
-        stored = photo.read(photo.height)
-        sharp = deblurrer(_upright(stored, photo.orientation))
-        sink.write(_upright(sharp, {6: 8, 8: 6}.get(photo.orientation, photo.orientation)))
-    return PhotoReport(tiles=photo.planes)
+    with open_photo(source, **limits) as photo, ExitStack() as stack:
+        sink = stack.enter_context(photo.rewrite(target, options.quality))
+        survey = None
+        if deblurrer.window_of is None and not deblurrer.does_nothing:
+            survey = stack.enter_context(open_photo(source, **limits)).read
+        trust = None
+        if options.trust:
+            trust = stack.enter_context(_least_of_planes(photo, trust_beside(target)))
+        return deblur_rows(
+            photo.read,
+            sink.write,
+            photo.height,
+            photo.width,
+            deblurrer,
+            memory=options.memory,
+            reserve=photo.decoder_bytes * (1 if survey is None else 2),
+            orientation=photo.orientation,
+            options=options.of_tiles(),
+            survey=survey,
+            write_trust=trust,
+        )
 
 
-def _upright(stored: Float[Tensor, "p 3 h w"], orientation: int) -> Float[Tensor, "p 3 H W"]:
-    """Turned as an EXIF orientation (CIPA DC-008, tag 274) says; 6 and 8 undo each other."""
-    turned = stored.mT if orientation > 4 else stored
-    axes = {2: (3,), 3: (2, 3), 4: (2,), 6: (3,), 7: (2, 3), 8: (2,)}.get(orientation, ())
-    return turned.flip(axes) if axes else turned
+@contextmanager
+def _least_of_planes(photo: Photo, target: Path) -> Iterator[Write]:
+    """A writer of maps; of several planes the least trust counts."""
+    with grey_map(target, photo.height, photo.width, photo.orientation) as write:
+        yield lambda rows: write(rows.amin(dim=0))
+
+
+def deblur_image(
+    image: Float[Tensor, "1 3 h w"],
+    deblurrer: Deblurrer,
+    *,
+    memory: int | None = None,
+    options: TileOptions | None = None,
+    hear: Callable[[GuardNote], None] = lambda note: None,
+) -> Float[Tensor, "1 3 h w"]:
+    """Deblur an image that is in memory already, in tiles where it must be: a frame of a film.
+
+    Args:
+        image: RGB in [0, 1].
+        deblurrer: does the work.
+        memory: bytes that this process may hold; None for what is safe here.
+        options: strength and guard.
+        hear: hears what the guard found.
+    """
+    height, width = image.shape[-2:]
+    result = image.new_empty(image.shape)
+    survey = None if deblurrer.window_of is not None or deblurrer.does_nothing else _rows_of(image)
+    report = deblur_rows(
+        _rows_of(image),
+        _into(result),
+        height,
+        width,
+        deblurrer,
+        memory=memory,
+        options=options,
+        survey=survey,
+    )
+    for note in report.guard:
+        hear(note)
+    return result
+
+
+def _rows_of(image: Float[Tensor, "p 3 h w"]) -> Callable[[int], Float[Tensor, "p 3 rows w"]]:
+    at = 0
+
+    def read(rows: int) -> Float[Tensor, "p 3 rows w"]:
+        nonlocal at
+        at += rows
+        return image[..., at - rows : at, :]
+
+    return read
+
+
+def _into(image: Float[Tensor, "p 3 h w"]) -> Write:
+    at = 0
+
+    def write(rows: Float[Tensor, "p 3 rows w"]) -> None:
+        nonlocal at
+        image[..., at : at + rows.shape[-2], :] = rows
+        at += rows.shape[-2]
+
+    return write

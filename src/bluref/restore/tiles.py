@@ -92,6 +92,9 @@ def deblur_rows(  # noqa: PLR0913 - where rows come from and go to is four of th
     options = replace(
         options or TileOptions(), orientation=orientation, trust=write_trust is not None
     )
+    if survey is not None and deblurrer.window_of is None:
+        # Only torch itself can be told what to use in the place of sums over the picture.
+        deblurrer = deblurrer.eagerly(local_pooling=False) or deblurrer
     source = Rows(read, height, chunk=CHUNK)
     restorer = TileRestorer(deblurrer, options)
     budget = default_budget() if memory is None else memory
