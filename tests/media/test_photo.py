@@ -408,6 +408,16 @@ def test_what_stands_beside_lossy_pixels_is_kept(tmp_path, kind, channels):
         assert np.abs(upright[0] - upright[1])[..., 3].max() <= 4
 
 
+def test_grey_avif_stays_grey(tmp_path):
+    values = smooth(1, height=48, width=64)
+    source = pillow(tmp_path / "a.avif", values, quality=90, exif=exif(6))
+    out = copied(source)
+    assert info(out)[:4] == info(source)[:4]
+    with Image.open(source) as picture:
+        assert picture.mode == "L"
+    assert np.abs(decoded(out).astype(int) - decoded(source)).mean() < 1
+
+
 def test_colour_tags_of_an_hdr_picture_are_kept(tmp_path):
     source = tmp_path / "a.heic"
     pillow_heif.encode(

@@ -63,7 +63,6 @@ def test_a_hundred_megapixels_stream(tmp_path, suffix, options):
         ("png", {"compression": 1, "interlace": True}),
         ("jpg", {"Q": 90, "interlace": True}),
         ("webp", {"Q": 80, "effort": 0}),
-        ("tif", {"compression": "deflate", "tile": True}),
     ],
 )
 def test_what_pictures_that_do_not_stream_hold_is_known_beforehand(tmp_path, suffix, options):

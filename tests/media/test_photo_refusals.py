@@ -209,6 +209,23 @@ def test_heic_without_its_extra_names_it(tmp_path, monkeypatch):
     assert "pip install 'bluref[heif]'" in refusal(path)
 
 
+def test_messages_that_quote_a_file_need_not_be_text():
+    with pytest.raises(UserError, match="cannot decode"), vips.decoding(Path("a")):
+        vips.Image.pngload(b"/missing/\xff\x80.png")
+    with pytest.raises(UserError, match="cannot decode") as caught, vips.decoding(Path("a")):
+        vips.Image.pngload("/missing/b.png")
+    assert "/missing/b.png" in caught.value.problem
+
+
+def test_a_heic_file_that_hides_its_picture_is_refused(tmp_path):
+    path = made(tmp_path, "heic")
+    data = bytearray(path.read_bytes())
+    at = data.index(b"infe") + 7
+    data[at] = 1
+    path.write_bytes(data)
+    assert "copy it again" in refusal(path)
+
+
 # --- places
 
 
@@ -327,3 +344,59 @@ def test_an_interrupted_block_leaves_nothing(tmp_path, error):
     with pytest.raises(error):
         copied(path, change=stop)
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+# --- containers of bad will
+
+
+def with_tags(path, numbers, size):
+    """A TIFF file with further tags of `size` bytes each, which all share one place."""
+    tifffile.imwrite(path, noise(), photometric="rgb", metadata=None)
+    data = bytearray(path.read_bytes())
+    (first,) = struct.unpack("<I", data[4:8])
+    (count,) = struct.unpack("<H", data[first : first + 2])
+    entries = data[first + 2 : first + 2 + 12 * count]
+    entries += b"".join(struct.pack("<HHII", number, 7, size, 8) for number in numbers)
+    data += bytes(len(data) % 2)
+    data[4:8] = struct.pack("<I", len(data))
+    data += struct.pack("<H", count + len(numbers)) + entries + bytes(4)
+    path.write_bytes(data + bytes(max(0, size + 8 - len(data))))
+    return path
+
+
+def test_tags_that_share_one_place_do_not_fill_the_memory(tmp_path):
+    told = refusal(with_tags(tmp_path / "a.tif", range(50_000, 51_000), 4 << 20))
+    assert "beside its pixels" in told
+
+
+def test_large_tags_are_carried_and_layers_are_not(tmp_path):
+    out = copied(with_tags(tmp_path / "a.tif", (37724, 50_000), 60 << 20))
+    assert 60 << 20 < out.stat().st_size < 61 << 20
+    np.testing.assert_array_equal(tifffile.imread(out), noise())
+
+
+@pytest.mark.parametrize("place", [8, None])
+def test_places_beyond_the_file_are_refused_or_left_out(tmp_path, place):
+    """The first directory of a BigTIFF, and the value of a tag in it, at 2^64 - 1."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(), photometric="rgb", bigtiff=True, software="x" * 50)
+    data = bytearray(path.read_bytes())
+    if place is None:
+        place = data.index(struct.pack("<HHQ", 305, 2, 51)) + 12
+    data[place : place + 8] = b"\xff" * 8
+    path.write_bytes(data)
+    if place == 8:
+        refusal(path)
+    else:
+        np.testing.assert_array_equal(tifffile.imread(copied(path)), noise())
+
+
+def test_a_directory_that_follows_itself_ends(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(), photometric="rgb", metadata=None)
+    data = bytearray(path.read_bytes())
+    (first,) = struct.unpack("<I", data[4:8])
+    (count,) = struct.unpack("<H", data[first : first + 2])
+    data[first + 2 + 12 * count : first + 6 + 12 * count] = struct.pack("<I", first)
+    path.write_bytes(data)
+    np.testing.assert_array_equal(decoded(copied(path)), noise())

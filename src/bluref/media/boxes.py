@@ -12,7 +12,8 @@ from pathlib import Path
 from bluref.errors import UserError
 
 _MOST = 1 << 16  # items, properties and extents
-_LONGEST = 1 << 28  # bytes of the meta box, and of an item that is read
+_LONGEST_META = 1 << 26  # bytes
+_LONGEST = 1 << 30  # bytes; of an item that is read, pixels included
 _FULL_BOX = 4  # bytes of version and flags
 
 
@@ -57,17 +58,23 @@ class HeifFile:
     idat: bytes
 
     def bytes_of(self, number: int, path: Path) -> bytes:
-        """What an item holds."""
+        """What an item holds.
+
+        Raises:
+            UserError: it reaches out of the file, or is too large.
+        """
         item = self.items[number]
-        if sum(length for _, length in item.parts) > _LONGEST:
+        size = len(self.idat) if item.inline else path.stat().st_size
+        told = [(at, length or size - at) for at, length in item.parts]
+        if any(at + length > size for at, length in told) or sum(n for _, n in told) > _LONGEST:
             raise _damaged(path)
         if item.inline:
-            return b"".join(self.idat[at : at + length] for at, length in item.parts)
+            return b"".join(self.idat[at : at + length] for at, length in told)
         parts = []
         with path.open("rb") as file:
-            for at, length in item.parts:
+            for at, length in told:
                 file.seek(at)
-                parts.append(file.read(length) if length else file.read(_LONGEST))
+                parts.append(file.read(length))
         return b"".join(parts)
 
 
@@ -93,7 +100,8 @@ def _read(path: Path) -> HeifFile:
             length, kind = struct.unpack(">I4s", head[:8])
             start = 16 if length == 1 else 8
             length = struct.unpack(">Q", head[8:])[0] if length == 1 else length or size - at
-            if length < start or at + length > size or (length > _LONGEST and kind != b"mdat"):
+            too_long = length > _LONGEST_META and kind in (b"ftyp", b"meta")
+            if length < start or at + length > size or too_long:
                 raise _damaged(path)
             file.seek(at + start)
             if kind == b"ftyp":
@@ -126,9 +134,11 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _items(data: bytes) -> dict[int, Item]:
-    items = {}
+    items: dict[int, Item] = {}
     start = _FULL_BOX + (4 if data[0] else 2)
     for _, entry in _boxes(data[start:]):
+        if len(items) == _MOST:
+            raise ValueError("too many items")
         version, flags = entry[0], entry[3]
         number, _, kind = struct.unpack_from(">IH4s" if version == 3 else ">HH4s", entry, _FULL_BOX)
         told = entry[_FULL_BOX + (10 if version == 3 else 8) :]

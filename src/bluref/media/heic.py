@@ -36,7 +36,11 @@ def heic_size(path: Path) -> tuple[int, int]:
     Raises:
         UserError: as `load_heic`.
     """
-    width, height = _opened(path).size
+    opened = _opened(path)
+    try:
+        width, height = opened.size
+    except _BROKEN as error:  # it names a picture to show that is not there
+        raise _damaged(path, error) from error
     return int(height), int(width)
 
 

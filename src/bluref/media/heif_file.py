@@ -10,6 +10,7 @@ _TURN, _MIRROR = b"irot", b"imir"
 _TURNING = (_TURN, _MIRROR)
 _OF_COLOUR = (b"colr", b"clli", b"mdcv", b"cclv", b"amve", b"pasp", b"reve", b"ndwt")
 _TELLING = (b"Exif", b"mime")  # kinds of items
+_MOST_TOLD = 16  # items that are carried
 _IDENTITY = 0  # H.273 matrix coefficients: the three planes are G, B, R
 _SEQUENCES = (b"avis", b"hevc", b"hevx", b"msf1")
 
@@ -87,14 +88,14 @@ def graft_heif(source: Path, encoded: Path, target: Path) -> None:
         if number == new.primary or any(p.kind == b"auxC" for p in item.properties):
             item.properties += turning
     references = [r for r in new.references if r.source in items]
-    free = max(items) + 1
+    free, left = max(items) + 1, _MOST_TOLD
     for reference in old.references:
         telling = old.items.get(reference.source)
-        if reference.kind == b"cdsc" and telling and telling.kind in _TELLING:
+        if reference.kind == b"cdsc" and telling and telling.kind in _TELLING and left:
             items[free] = replace(telling, properties=[], inline=False)
             contents[free] = old.bytes_of(reference.source, source)
             references.append(Reference(b"cdsc", free, (new.primary,)))
-            free += 1
+            free, left = free + 1, left - 1
     write_heif(target, HeifFile(new.brand, items, new.primary, references, b""), contents)
 
 

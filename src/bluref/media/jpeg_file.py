@@ -21,6 +21,7 @@ _APP0, _APP14, _APP15 = 0xE0, 0xEE, 0xEF  # the 14th says how colours are coded
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOFn; the others are DHT, JPG, DAC
 _PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
 _BARE = frozenset((0x00, 0x01, *range(0xD0, 0xD9)))  # no length follows: TEM, RSTn, SOI
+_LONGEST_HEAD = 1 << 28  # bytes before the first scan; they are held in memory
 _CHUNK = 1 << 20  # bytes copied at a time
 _MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # within a scan: neither stuffing nor RSTn
 
@@ -120,7 +121,8 @@ def _head(file: BinaryIO, path: Path) -> list[Segment]:
             continue
         length = int.from_bytes(file.read(2), "big")
         body = file.read(max(length - 2, 0))
-        if marker == _EOI or length < 2 or len(body) != length - 2:
+        cut_short = length < 2 or len(body) != length - 2
+        if marker == _EOI or cut_short or place > _LONGEST_HEAD:
             raise _damaged(path)
         segments.append(Segment(marker, body, place))
     return segments

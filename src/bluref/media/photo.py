@@ -5,8 +5,10 @@ nothing that was not asked for. Depth, alpha, colour profile, EXIF, XMP, resolut
 picture is turned and stored come out as they went in; values are never converted between colour
 spaces. A file is read and written from top to bottom, so that its size does not matter. A picture
 in an unusual form becomes the nearest usual one with the same values: palettes and colour keys
-become true colour, 1, 2 and 4 bits become 8, JPEG at 4:2:2 becomes 4:4:4, and compression of a TIFF
-that loses something (or is not known) becomes deflate.
+become true colour, 1, 2 and 4 bits become 8, JPEG at 4:2:2 becomes 4:4:4, grey AVIF with alpha or
+of 10 bits becomes RGB, and compression of a TIFF that loses something or is not known here becomes
+deflate. Thumbnails stay as they were inside EXIF; further pictures in a HEIC or AVIF file,
+and layers in a TIFF, are lost.
 """
 
 from collections.abc import Iterator

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import PIL.Image
+
 from bluref.errors import UserError
 from bluref.media import vips
 from bluref.media.heic import load_heic, save_heic
@@ -15,6 +17,7 @@ from bluref.media.tiff_file import (
     BITS,
     COMPRESSION,
     EXTRA_SAMPLES,
+    LARGEST_TOLD,
     LENGTH,
     PHOTOMETRIC,
     PLANES_APART,
@@ -75,6 +78,7 @@ class Stored:
     copies: of the whole picture that the decoder or the encoder holds, at most; 0 where it streams.
     hidden: place of two bytes that the decoder must not see: that colours of a TIFF file are
         multiplied by alpha already, which it would undo with a loss.
+    grey: no colour is stored, though the decoder makes some.
     unlimited: parts of a TIFF file are larger than libvips would read unasked.
     """
 
@@ -85,6 +89,7 @@ class Stored:
     copies: int = 0
     hidden: int | None = None
     unlimited: bool = False
+    grey: bool = False
 
     def open(self, path: Path) -> vips.Image:
         """The picture, to be read once from top to bottom; nothing is decoded yet."""
@@ -95,7 +100,7 @@ class Stored:
         loader = getattr(vips.Image, _LOADERS[self.kind])
         how = {"unlimited": True} if self.unlimited else {}
         image: vips.Image = loader(os.fsencode(path), access="sequential", fail_on="error", **how)
-        return image
+        return vips.grey_of(image) if self.grey else image
 
     def save(self, image: vips.Image, path: Path, quality: int | None) -> None:
         """Write the pixels, and nothing else that could be left out."""
@@ -105,10 +110,19 @@ class Stored:
         if self.kind == "HEIC":
             save_heic(image, path, options)
             return
+        if self.kind == "AVIF" and image.bands == 1 and image.format == "uchar":
+            _save_grey_avif(image, path, options)
+            return
         if self.kind == "TIFF":
             size = image.width * image.height * image.bands * (2 if image.format == "ushort" else 1)
             options["bigtiff"] = size > _BIG
         getattr(image, _SAVERS[self.kind])(os.fsencode(path), keep="none", **options)
+
+
+def _save_grey_avif(image: vips.Image, path: Path, options: Mapping[str, object]) -> None:
+    """Through Pillow, since libvips writes colour whatever it is given."""
+    picture = PIL.Image.fromarray(image.numpy().reshape(image.height, image.width))
+    picture.save(path, "AVIF", quality=options.get("Q", 100))
 
 
 _LOADERS = {
@@ -184,6 +198,9 @@ def _describe_tiff(path: Path) -> Stored:
     if header.pages > 1:
         problem = f"{path} is a document of {header.pages} pages"
         raise UserError(problem, "save its pages as separate pictures")
+    if header.told > LARGEST_TOLD:
+        problem = f"{path} has more than {LARGEST_TOLD:,} bytes beside its pixels"
+        raise UserError(problem, "save it without layers")
     meaning, kinds = header.number(PHOTOMETRIC, 1), header.values(SAMPLE_FORMAT, 1)
     if meaning not in _PHOTOMETRICS or set(kinds) != {1} or max(header.values(BITS, 1)) > 16:
         problem = f"{path} stores values that are not 8 or 16 bits of grey, RGB or CMYK"
@@ -205,7 +222,7 @@ def _describe_tiff(path: Path) -> Stored:
         graft_tiff,
         copies=3 if large else 0,
         hidden=alpha.place if alpha and multiplied else None,
-        unlimited=large,
+        unlimited=large or header.told > _LARGE_PART,
     )
 
 
@@ -231,8 +248,8 @@ def _describe_heif(path: Path) -> Stored:
     kind = "AVIF" if header.coding == b"av01" else "HEIC"
     if kind == "AVIF":
         options["compression"] = "av1"
-    turn = header.orientation
-    return Stored(kind, options, graft_heif, turn, copies=20)
+    turn, grey = header.orientation, kind == "AVIF" and header.grey
+    return Stored(kind, options, graft_heif, turn, copies=20, grey=grey)
 
 
 _DESCRIBE = {

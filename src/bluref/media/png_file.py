@@ -27,7 +27,7 @@ _STILL_TRUE = (
     b"tIME",
 )
 
-_LONGEST = 1 << 28  # bytes; longer chunks are not carried
+_LONGEST = 1 << 28  # bytes of all chunks that are carried; they are held in memory
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _told(file: BinaryIO, path: Path, same_type: bool) -> tuple[bytes, bytes]:
     before, after, pixels = bytearray(), bytearray(), False
     for name, length in _chunks(file, path):
         pixels |= name == b"IDAT"
-        if _is_kept(name, same_type) and length <= _LONGEST:
+        if _is_kept(name, same_type) and len(before) + len(after) + length <= _LONGEST:
             (after if pixels else before).extend(file.read(12 + length))
     return bytes(before), bytes(after)
 

@@ -32,13 +32,17 @@ _OF_PIXELS = frozenset(
         *(*range(254, 260), 262, *range(263, 267), 273, *range(277, 282), 284, 288, 289, 292, 293),
         *(301, *range(317, 326), 330, 332, 334, 336, *range(338, 343), 347, *range(512, 522)),
         *(529, 530, 531, 532, 559),
+        37724,  # layers, which Photoshop would show instead
     )
 )
 _DIRECTORIES = (34665, 34853, 40965)  # EXIF, GPS, interoperability
 _NEVER_SWAPPED = (33723,)  # IPTC: bytes, though many write them under the type of longs
 _NATIVE = b"II" if sys.byteorder == "little" else b"MM"
 _HEADER, _STRIP = 16, 1 << 16  # bytes of the header of a BigTIFF file; about those of a strip
-_MOST_TAGS, _LONGEST, _DEEPEST = 4096, 1 << 28, 3
+_MOST_TAGS, _DEEPEST = 4096, 3
+
+LARGEST_TOLD = 1 << 28
+"""Bytes of all tags together beyond which they are not read."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,13 @@ class TiffHeader:
     pages: pictures in full; previews of reduced size are not counted.
     raw: what a camera's sensor saw, not a picture yet.
     tags: the first directory.
+    told: bytes of all tags of all directories.
     """
 
     pages: int
     raw: bool
     tags: Mapping[int, Tag]
+    told: int = 0
 
     def number(self, tag: int, default: int) -> int:
         """The first value of a tag."""
@@ -97,7 +103,8 @@ def tiff_header(path: Path) -> TiffHeader:
             other, at = reader.directory(at)
             pages += not TiffHeader(1, False, other).number(_KIND, 0) & 1
     header = TiffHeader(pages, _RAW in first, first)
-    return TiffHeader(pages, header.raw or bool(header.number(_KIND, 0) & 1), first)
+    raw = header.raw or bool(header.number(_KIND, 0) & 1)
+    return TiffHeader(pages, raw, first, reader.told)
 
 
 def graft_tiff(source: Path, encoded: Path, target: Path) -> None:
@@ -154,6 +161,7 @@ class _Reader:
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.file, self.path = file, path
         self.size = path.stat().st_size
+        self.told = 0  # bytes of all values: many tags may share their place
         self.order = "<" if file.read(2) == b"II" else ">"
         (version,) = struct.unpack(self.order + "H", self._read(2, 2))
         self.big = version == 43
@@ -190,13 +198,15 @@ class _Reader:
             except UserError:
                 return None
         size, width = _TYPES.get(kind, (0, 1))
-        if not size or count * size > _LONGEST:
+        self.told += count * size
+        if not size or self.told > LARGEST_TOLD:
             return None
         if count * size > struct.calcsize(self.word):
             at = self._number(at)
-            if at + count * size > self.size:
-                return None
-        data = self._read(at, count * size)
+        try:
+            data = self._read(at, count * size)
+        except UserError:
+            return None
         swap = self.order == ">" and number not in _NEVER_SWAPPED
         return Tag(kind, _swapped(data, width) if swap else data, place=at)
 
@@ -205,11 +215,10 @@ class _Reader:
         return int(number)
 
     def _read(self, at: int, length: int) -> bytes:
-        self.file.seek(at)
-        data = self.file.read(length)
-        if len(data) != length:
+        if at + length > self.size:
             raise self._damaged()
-        return data
+        self.file.seek(at)
+        return self.file.read(length)
 
     def _damaged(self) -> UserError:
         return UserError(

@@ -29,6 +29,7 @@ _MEANING = {  # by whether it is deep, and coloured
     **{(False, False): "b-w", (False, True): "srgb"},
     **{(True, False): "grey16", (True, True): "rgb16"},
 }
+_ERRORS = (Error, UnicodeDecodeError)  # the latter where a message quotes the file's own bytes
 _FULL = ("no space left", "disk quota exceeded", "file too large", "disc full", "disk full")
 _CLOSE_LOOK = 0.05  # seconds between two looks at whether Ctrl-C was pressed
 
@@ -62,6 +63,14 @@ def load_tiff_without(path: Path, place: int, *, unlimited: bool) -> Image:
     return image
 
 
+def grey_of(image: Image) -> Image:
+    """The first of three equal channels, and alpha where there is some."""
+    grey = image.extract_band(0)
+    if image.bands == 4:
+        grey = grey.bandjoin(image.extract_band(3))
+    return grey.copy(interpretation=_MEANING[image.format == "ushort", False])
+
+
 def stored_as(image: Image, orientation: int) -> Image:
     """Undo the turn by which an EXIF orientation makes a picture upright; held whole, if any."""
     opposite = {6: 8, 8: 6}.get(orientation, orientation)
@@ -75,9 +84,10 @@ def stored_as(image: Image, orientation: int) -> Image:
 @contextmanager
 def decoding(path: Path) -> Iterator[None]:
     """What libvips finds wrong with the file `path` becomes a `UserError`."""
+    _forget()
     try:
         yield
-    except Error as error:
+    except _ERRORS as error:
         raise UserError(
             f"cannot decode {path}: {_reason(error)}", "copy it again from its source, or remove it"
         ) from error
@@ -86,12 +96,13 @@ def decoding(path: Path) -> Iterator[None]:
 @contextmanager
 def encoding(path: Path) -> Iterator[None]:
     """What goes wrong while libvips writes `path` becomes a `UserError`."""
+    _forget()
     try:
         yield
-    except Error as error:
+    except _ERRORS as error:
         reason = _reason(error)
         fix = "free some disk space, or choose another place"
-        if not any(word in str(error.detail).lower() for word in _FULL):
+        if not any(word in str(getattr(error, "detail", "")).lower() for word in _FULL):
             fix = "check the disk and the source, or choose another format"
         raise UserError(f"cannot write {path}: {reason}", fix) from error
 
@@ -125,7 +136,15 @@ def run_stoppably(image: Image, work: Callable[[], object]) -> None:
         raise errors[0]
 
 
-def _reason(error: Error) -> str:
+def _forget() -> None:
+    """Empty what libvips remembers of errors that nobody has asked for: it would come up later."""
+    pyvips.vips_lib.vips_error_clear()
+
+
+def _reason(error: Exception) -> str:
     """The first line of the cause; libvips lists it after the operation that failed."""
+    if not isinstance(error, Error):
+        _forget()
+        return "it is damaged"
     lines = [line.strip() for line in str(error.detail).splitlines() if line.strip()]
     return lines[0] if lines else str(error.message)

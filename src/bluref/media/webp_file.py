@@ -14,7 +14,7 @@ _PIXELS = (b"ALPH", b"VP8 ", b"VP8L")
 _OTHER = (*_PIXELS, b"VP8X", b"ANIM", b"ANMF")  # what is not carried
 _FLAGS = {b"ICCP": 0x20, b"EXIF": 0x08, b"XMP ": 0x04}
 _ALPHA = 0x10
-_LONGEST = 1 << 28  # bytes; longer chunks are not carried
+_LONGEST = 1 << 28  # bytes of all chunks that are carried; they are held in memory
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,12 @@ def graft_webp(source: Path, encoded: Path, target: Path) -> None:
         UserError: `source` cannot be taken apart.
     """
     with source.open("rb") as old:
-        told = {
-            name: old.read(length)
-            for name, length in _chunks(old, source)
-            if name not in _OTHER and length <= _LONGEST
-        }
+        told: dict[bytes, bytes] = {}
+        left = _LONGEST
+        for name, length in _chunks(old, source):
+            if name not in (*_OTHER, *told) and length <= left:
+                told[name] = old.read(length)
+                left -= length
     with encoded.open("rb") as new:
         pixels = {name: new.read(length) for name, length in _chunks(new, encoded)}
     pixels = {name: body for name, body in pixels.items() if name in _PIXELS}
