@@ -165,6 +165,7 @@ def look(path):
             "chapters": container.chapters(),
             "metadata": dict(container.metadata),
             "time_base": stream.time_base,
+            "duration": stream.duration,
         }
     with av.open(str(path)) as container:
         packets = {}

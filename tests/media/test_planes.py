@@ -87,6 +87,26 @@ def test_colours_are_those_of_the_standards(rgb, matrix, span, yuv):
     assert np.abs(np.array(written) - yuv).max() <= 1
 
 
+@pytest.mark.parametrize(("bits", "name"), [(10, "yuv422p10le"), (12, "yuv420p12le")])
+def test_black_and_white_of_deep_video_are_where_the_standard_has_them(bits, name):
+    frame = av.VideoFrame(8, 8, name)
+    frame.colorspace, frame.color_range = 1, LIMITED
+    for light in (0, 1):
+        for plane, level in zip(frame.planes, (16 + 219 * light, 128, 128), strict=True):
+            sample = (level << (bits - 8)).to_bytes(2, "little")
+            plane.update(sample * (plane.buffer_size // 2))
+        torch.testing.assert_close(to_image(frame), torch.full((1, 3, 8, 8), float(light)))
+
+
+@pytest.mark.parametrize(("step", "moved"), [(0.4, 0), (0.6, 1), (-0.4, 0), (-0.6, -1)])
+def test_changes_are_rounded_to_the_nearest_sample(step, moved):
+    frame = paint(av.VideoFrame(16, 12, "gray"), 3)
+    frame.color_range = FULL
+    before = np.frombuffer(samples(frame), "u1").astype(int)
+    change(frame, to_image(frame) + step / 255)
+    assert set(np.frombuffer(samples(frame), "u1") - before) == {moved}
+
+
 @pytest.mark.parametrize(("height", "tag"), [(64, 2), (64, 1), (720, 2)])
 def test_the_network_sees_what_training_saw(tmp_path, height, tag):
     film = Film("ffv1", size=(height, 96), frames=1, tags=(LIMITED, tag, 2, 2))

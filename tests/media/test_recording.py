@@ -4,7 +4,7 @@ import pytest
 from tests.media.films import Film, look, samples
 
 from bluref.errors import UserError
-from bluref.media.recording import open_recording
+from bluref.media.recording import _Expected, open_recording
 
 
 def read(path):
@@ -69,6 +69,22 @@ def test_however_it_is_harmed_a_film_keeps_its_frames(tmp_path, codec, name):
             harm(path, [victim], part, noise=True)
             frames, _ = read(path)
             assert [shown.pts for shown in frames] == ticks
+
+
+def test_a_frame_of_which_a_part_was_lost_on_the_way_is_told(tmp_path):
+    path = Film("libx264", size=(96, 128), frames=12, options={"g": "1", "crf": "5"}).write(
+        tmp_path / "a.ts"
+    )
+    whole = look(path)
+    content, size = path.read_bytes(), 188  # bytes of a packet of a transport stream
+    with av.open(str(path)) as container:
+        positions = [p.pos for p in container.demux(video=0) if p.size]
+    lost = positions[6] // size + 3
+    path.write_bytes(content[: lost * size] + content[(lost + 1) * size :])
+    frames, _ = read(path)
+    assert [shown.pts for shown in frames] == whole.ticks
+    told = {shown.index for shown in frames if shown.corrupt}
+    assert {6} <= told <= {5, 6, 7}  # the gap is found with the packet before or after it
 
 
 def test_a_frame_changed_afterwards_does_not_change_what_is_shown_again(tmp_path):
@@ -138,3 +154,19 @@ def test_frames_over_the_limit_are_refused(tmp_path):
         open_recording(path, max_pixels=48 * 64 - 1),
     ):
         pass
+
+
+def test_a_frame_that_comes_in_spite_of_an_error_is_damaged():
+    expected = _Expected("h264")
+    for pts in (10, 20):
+        packet = av.Packet(100)
+        packet.pts = pts
+        expected.packet(packet)
+        if pts == 10:
+            expected.failed(packet)
+    for pts, damaged in ((10, True), (20, False)):
+        frame = av.VideoFrame(16, 16, "yuv420p")
+        frame.pts = pts
+        assert expected.before(frame) == []
+        assert expected.damaged(pts) is damaged
+    assert expected.rest() == []

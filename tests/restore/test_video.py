@@ -145,11 +145,31 @@ def test_uneven_times_are_kept_to_the_tick(tmp_path, name):
     assert len(set(np.diff(before.ticks))) > 4
 
 
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("a.ts", {"container_options": {"mpegts_copyts": "1"}}),  # from 0 on
+        ("a.ts", {}),  # from 1.4 s on
+        ("a.avi", {}),  # of which readers guess the times
+    ],
+)
+def test_containers_that_know_little_of_times_keep_them_too(tmp_path, name, how):
+    source = Film("libx264", frames=40, options={"bf": "0"}, sound="libmp3lame")
+    source = source.write(tmp_path / name, **how)
+    report = deblur(source, tmp_path / "out" / name)
+    before, after = look(source), look(tmp_path / "out" / name)
+    assert after.ticks == before.ticks
+    assert after.packets == before.packets
+    assert report.notes == ()
+
+
 def test_a_time_base_that_no_writer_chooses_is_kept(tmp_path):
-    source = Film("libx264", frames=5, times=[0, 20, 40, 61, 80], time_base=SHARED).write(
-        tmp_path / "a.mov", container_options={"video_track_timescale": "600"}
-    )
+    film = Film("libx264", frames=5, times=[0, 20, 40, 61, 80], time_base=SHARED)
+    film.options = {"bf": "0"}
+    source = film.write(tmp_path / "a.mov", container_options={"video_track_timescale": "600"})
     deblur(source, tmp_path / "b.mov")
+    durations = [look(path).stream["duration"] for path in (source, tmp_path / "b.mov")]
+    assert durations[0] == durations[1] > 80  # the last frame stays as long as it did
     assert look(source).time_base == look(tmp_path / "b.mov").time_base == SHARED
     assert look(tmp_path / "b.mov").ticks == look(source).ticks
 

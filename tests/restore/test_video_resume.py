@@ -10,6 +10,7 @@ import pytest
 from tests.media.films import Film, look
 
 from bluref.errors import UserError
+from bluref.frames.sharpness import WINDOW
 from bluref.media.encoders import SEGMENT
 from bluref.restore import video
 from bluref.restore.video import VideoOptions, deblur_video
@@ -117,16 +118,28 @@ def test_what_was_begun_otherwise_is_begun_anew_and_told(tmp_path, film, change)
     assert report.frames == FRAMES
 
 
-def test_only_blurry_judges_the_same_after_an_interruption(tmp_path, film):
+class Stumbling(Film):
+    """All frames are sharp but the one before the second segment."""
+
+    def picture(self, index):
+        frame = super().picture(7)
+        for plane in frame.planes if index == SEGMENT - 1 else ():
+            plane.update(bytes([100]) * plane.buffer_size)
+        return frame
+
+
+def test_only_blurry_judges_the_same_after_an_interruption(tmp_path):
+    film = Stumbling(size=(32, 48), frames=2 * SEGMENT).write(tmp_path / "a.mkv")
     options = VideoOptions(only_blurry=True)
-    deblur_video(film, tmp_path / "whole.mp4", softer, identity="x", options=options)
+    deblur_video(film, tmp_path / "whole.mkv", softer, identity="x", options=options)
     with pytest.raises(KeyboardInterrupt):
         deblur_video(
-            film, tmp_path / "b.mp4", Interrupted(SEGMENT + 9), identity="x", options=options
+            film, tmp_path / "b.mkv", Interrupted(SEGMENT + 9), identity="x", options=options
         )
-    report = deblur_video(film, tmp_path / "b.mp4", softer, identity="x", options=options)
+    report = deblur_video(film, tmp_path / "b.mkv", softer, identity="x", options=options)
     assert report.resumed == SEGMENT
-    assert_same(tmp_path / "b.mp4", look(tmp_path / "whole.mp4"))
+    assert report.passed_through == 2 * WINDOW
+    assert_same(tmp_path / "b.mkv", look(tmp_path / "whole.mkv"))
 
 
 def test_a_segment_that_is_damaged_is_made_again(tmp_path, film, uninterrupted):

@@ -20,6 +20,8 @@ from bluref.media.whole import whole_file
 _STALE = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "ENCODER", "ALPHA_MODE")
 """Beginnings of the tags that tell of the pictures as they were."""
 
+_BEGINNING = 32  # packets
+
 Copies = dict[int, Stream]
 """Streams of the new file by the index of the source's."""
 
@@ -80,8 +82,13 @@ def _write(
             _add_covers(new, old, source)
             new.metadata.update(_lasting(old.metadata))
             new.set_chapters(old.chapters())
+            ahead = _read_late(source) if plan.container == "avi" else 0
             for packet in _merged(_pictures(segments, plan, main), _others(old, main, copies)):
-                packet.stream = copies[packet.stream.index if packet.stream else main.index]
+                if packet.stream is None:
+                    packet.stream = copies[main.index]
+                    packet.pts, packet.dts = (packet.pts or 0) - ahead, (packet.dts or 0) - ahead
+                else:
+                    packet.stream = copies[packet.stream.index]
                 new.mux_one(packet)
             new.start_encoding()  # where there was no packet at all
     return notes
@@ -96,8 +103,6 @@ def _muxer_options(container: str, old: InputContainer, time_base: Fraction) -> 
         if time_base.numerator == 1:
             options["video_track_timescale"] = str(time_base.denominator)
         return options
-    if container == "mpegts":
-        return {"mpegts_copyts": "1", "max_delay": "0"}
     return {}
 
 
@@ -173,6 +178,18 @@ def _pictures(segments: Sequence[Path], plan: Plan, main: VideoStream) -> Iterat
     delay = max(read_memory(path).delay for path in segments)
     step = max(1, round(Fraction(plan.rate[1], plan.rate[0]) / time_base))
     return joined(segments, time_base, delay, step)
+
+
+def _read_late(source: Path) -> int:
+    """By how many ticks a film is shown later than it is stored.
+
+    AVI knows only when a frame is stored, and readers add to that what they think right for the
+    codec; so it has to be taken off when it is written again.
+    """
+    with open_container(source) as film:
+        packets = islice(film.demux(main_stream(source, film)), _BEGINNING)
+        late = [p.pts - p.dts for p in packets if p.pts is not None and p.dts is not None]
+    return min(late, default=0)
 
 
 def _others(old: InputContainer, main: VideoStream, copies: Copies) -> Iterator[Packet]:
