@@ -37,7 +37,9 @@ def test_json_is_one_object_with_the_promised_entries(scene, capsys):
     told = json.loads(capsys.readouterr().out)
     promised = "done skipped failed seconds peak_memory_bytes tiles engine guard films"
     assert set(told) == set(promised.split())
-    assert (told["tiles"], told["engine"], told["guard"]) == (1, "eager", [])
+    assert (told["tiles"], told["engine"]) == (1, "eager")
+    assert [note["path"] for note in told["guard"]] == ["in/good.png"]  # its weights are random
+    assert {"finding", "action"} <= set(told["guard"][0])
     assert (told["done"], told["skipped"]) == (1, 0)
     assert [set(failure) for failure in told["failed"]] == [{"path", "reason"}]
     assert told["failed"][0]["path"].endswith("bad.png")
@@ -153,3 +155,38 @@ def test_a_video_is_deblurred_and_what_happened_is_told(scene, capsys):
     assert after.packets == before.packets
     assert "clip.mp4: 4 frames" in err
     assert "4 deblurred, 0 left alone as sharp, written by libx264" in err
+
+
+def test_strength_trust_memory_and_guard_are_as_asked(scene, capsys):
+    line = ["deblur", "in", "--model", "net", "--no-guard"]
+    assert main([*line, "-o", "full", "--trust", "--memory", "3GiB"]) == 0
+    assert main([*line, "-o", "half", "--strength", "0.5"]) == 0
+    assert main([*line, "-o", "none", "--strength", "0"]) == 0
+    names = ("in", "full", "half", "none")
+    before, full, half, none = (read_picture(scene / name / "good.png") for name in names)
+    assert torch.equal(none, before)
+    assert (full - before).abs().max() > 0.1
+    torch.testing.assert_close(half, (before + full) / 2, atol=1.01 / 255, rtol=0)
+    trust = read_picture(scene / "full" / "good.png.trust.png")
+    assert trust.shape == before.shape
+    assert trust.min() < 0.5  # where so much was changed
+    assert not (scene / "half" / "good.png.trust.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--strength", "1.5"], "--strength 1.5 is out of range"),
+        (["--memory", "lots"], "'lots' is no size of memory"),
+    ],
+)
+def test_impossible_wishes_are_told(scene, capsys, options, problem):
+    assert main(["deblur", "in", "--model", "net", *options]) == 2
+    first, fix = capsys.readouterr().err.splitlines()[-2:]
+    assert problem in first
+    assert fix.strip().startswith("fix:")
+
+
+def test_memory_that_is_too_little_says_how_much_would_do(scene, capsys):
+    assert main(["deblur", "in", "--model", "net", "--memory", "64MiB"]) == 1
+    assert "64MiB of memory are too little" in capsys.readouterr().err

@@ -98,7 +98,7 @@ def deblur_rows(  # noqa: PLR0913 - where rows come from and go to is four of th
     source = Rows(read, height, chunk=CHUNK)
     restorer = TileRestorer(deblurrer, options)
     budget = default_budget() if memory is None else memory
-    run = _Run(source, restorer, height, width, budget - reserve)
+    run = _Run(source, restorer, height, width, budget, reserve)
     if survey is not None and run.wants_survey:
         run.hear(Rows(survey, height, chunk=CHUNK))
     run.take_buffers()
@@ -116,14 +116,20 @@ def deblur_rows(  # noqa: PLR0913 - where rows come from and go to is four of th
 class _Run:
     """One picture on its way."""
 
-    def __init__(
-        self, source: Rows, restorer: TileRestorer, height: int, width: int, budget: int
+    def __init__(  # noqa: PLR0913 - the picture, what it goes through, what it may cost
+        self,
+        source: Rows,
+        restorer: TileRestorer,
+        height: int,
+        width: int,
+        budget: int,
+        reserve: int,
     ) -> None:
         self._source = source
         self._restore = restorer
         self._height, self._width = height, width
-        self._budget = budget
         self._mirrored = flips(restorer.options.orientation)
+        allowed, budget = budget, budget - reserve
         room = budget - resident()
         cost = footprint(restorer.deblurrer, height * width, room)
         self._task = Task(
@@ -138,9 +144,9 @@ class _Run:
         try:
             self._plan = plan_tiles(self._task, budget - resident())
         except TooLittleMemory as error:
-            least = told_bytes(budget + error.missing)
+            least = told_bytes(allowed + error.missing)
             raise UserError(
-                f"{told_bytes(budget)} of memory are too little for this model and picture",
+                f"{told_bytes(allowed)} of memory are too little for this model and picture",
                 f"allow {least} or more with --memory, or take a smaller model",
             ) from error
         self.largest = self._plan
