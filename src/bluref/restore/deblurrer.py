@@ -1,5 +1,6 @@
 """The Deblurrer: any picture in, a sharper one out, in one pass of a network."""
 
+import copy
 from pathlib import Path
 from typing import Literal
 
@@ -98,6 +99,14 @@ class Deblurrer:
         """
         reach = min(MARGIN, int(getattr(self.model, "receptive_radius", 0)))
         return reach if self.window_of is None else max(reach, 3 * self.window_of // 4)
+
+    def pooled_globally(self) -> "Deblurrer | None":
+        """The same network with means over all it is shown, or None if it has those already."""
+        if self.window_of is None:
+            return None
+        other = copy.copy(self)
+        other.window_of = None
+        return other
 
     @torch.no_grad()
     def __call__(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

@@ -1,6 +1,5 @@
 """One tile: turned upright, deblurred, judged, blended, turned back."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -48,7 +47,7 @@ class TileRestorer:
     def __init__(self, deblurrer: Deblurrer, options: TileOptions) -> None:
         self.deblurrer = deblurrer
         self.options = options
-        self._again = _pooling_globally(deblurrer)
+        self._again = deblurrer.pooled_globally()
 
     @property
     def layers(self) -> int:
@@ -79,12 +78,3 @@ class TileRestorer:
             return turn_back(deblurrer(tile[None])[0], self.options.orientation)
 
         return run
-
-
-def _pooling_globally(deblurrer: Deblurrer) -> Deblurrer | None:
-    """The same with means over the whole tile, or None where it has those already."""
-    if deblurrer.window_of is None:
-        return None
-    other = copy.copy(deblurrer)
-    other.window_of = None
-    return other
