@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,6 +14,7 @@ from bluref.restore.footprint import Footprint
 from bluref.restore.nafnet import NAFNet, NAFNetConfig
 from bluref.restore.tile import TileOptions
 from bluref.restore.tiles import deblur_rows
+from bluref.restore.trust import trust
 from bluref.restore.turn import ORIENTATIONS, turn_back, turn_upright
 
 MIB = 2**20
@@ -250,3 +254,74 @@ def test_no_survey_is_made_where_it_would_tell_nothing(network):
     run(picture, Deblurrer(network, training_size=16), survey=never)
     run(picture, plain(Blur()), survey=never)
     run(picture, plain(network), memory=4000, survey=never)
+
+
+class Mosaic(Blur):
+    """Paints one corner green, wherever a tile sees a dark pixel; changes nothing else."""
+
+    def forward(self, x):
+        return x if x.min() > 0.1 else x + torch.tensor([-0.1, 0.2, -0.1]).view(3, 1, 1)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_one_broken_tile_is_replaced_and_told_and_the_others_are_not_touched():
+    picture = torch.full((1, 3, 300, 420), 0.5)
+    picture[..., 10, 10] = 0
+    broken, _ = run(picture, plain(Mosaic()))
+    assert (broken - picture).abs().max() > 0.1
+    result, report = run(picture, plain(Mosaic()), options=TileOptions())
+    assert torch.equal(result, picture)
+    assert [(n.finding, n.action, n.tiles) for n in report.guard] == [("colours", "input", 1)]
+    assert 0 < report.guard[0].share < 0.5
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_the_map_of_trust_comes_row_by_row_with_the_picture():
+    picture = torch.rand(1, 3, 300, 420)
+    maps = []
+    result, _ = run(picture, plain(Blur()), write_trust=maps.append)
+    believed = torch.cat(maps, dim=-2)
+    whole = trust(picture[0], plain(Blur())(picture)[0])
+    torch.testing.assert_close(believed[0], whole, atol=2e-2, rtol=0)
+    assert torch.equal(result, run(picture, plain(Blur()))[0])
+
+
+PEAK = """
+import sys, torch
+from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.memory import highest, resident
+from bluref.restore.tiles import deblur_rows
+
+height, width, budget = map(int, sys.argv[1:])
+network = torch.nn.Sequential(
+    torch.nn.Conv2d(3, 48, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(48, 3, 1)
+)
+rows = torch.rand(1, 3, 64, width)
+report = deblur_rows(
+    lambda n: rows[..., :n, :] * 1, lambda _: None, height, width,
+    Deblurrer(network, training_size=None), memory=budget * 2**20,
+)
+print(report.tiles, highest() // 2**20)
+"""
+
+
+def peak(height, width, budget):
+    """Tiles, and MiB that a process held at most which deblurs a picture of this size."""
+    told = subprocess.run(
+        [sys.executable, "-c", PEAK, *map(str, (height, width, budget))],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return tuple(map(int, told.stdout.split()))
+
+
+def test_a_picture_of_one_megapixel_stays_within_its_memory():
+    tiles_run, most = peak(1000, 1000, 400)
+    assert tiles_run > 1
+    assert most <= 400
+
+
+@pytest.mark.slow
+def test_a_picture_of_24_megapixels_stays_within_its_memory():
+    tiles_run, most = peak(4000, 6000, 700)
+    assert tiles_run > 10
+    assert most <= 700

@@ -201,6 +201,10 @@ class Deblurrer:
         reach = min(MARGIN, self._told("receptive_radius"))
         return reach if self.window_of is None else max(reach, 3 * self.window_of // 4)
 
+    def pooled_globally(self) -> "Deblurrer | None":
+        """The same network with means over all it is shown, or None if it has those already."""
+        return None if self.window_of is None else self.eagerly(local_pooling=False)
+
     @torch.no_grad()
     def __call__(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Deblur pictures, [0, 1] in and out, returned on the device they came from."""

@@ -47,9 +47,7 @@ class TileRestorer:
     def __init__(self, deblurrer: Deblurrer, options: TileOptions) -> None:
         self.deblurrer = deblurrer
         self.options = options
-        self._again = (
-            None if deblurrer.window_of is None else deblurrer.eagerly(local_pooling=False)
-        )
+        self._again = deblurrer.pooled_globally()
 
     @property
     def layers(self) -> int:
