@@ -46,9 +46,7 @@ def run(options: Options) -> int:
 
     from bluref.restore.batch import deblur_files
     from bluref.restore.deblurrer import Deblurrer
-    from bluref.restore.heap import keep_freed_memory
 
-    keep_freed_memory()
     deblurrer = Deblurrer.from_pretrained(
         options.model,
         local_pooling=options.local_pooling,
