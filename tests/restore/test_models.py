@@ -151,7 +151,7 @@ def test_an_exported_file_is_a_model_of_any_size_with_its_card(folder, tmp_path,
 def test_torchscript_is_exported_too(folder, tmp_path):
     assert export_network(folder, tmp_path / "net.pt", "torchscript") <= BOUND
     extra = {"bluref": ""}
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="torch.jit.load"):
         loaded = torch.jit.load(str(tmp_path / "net.pt"), _extra_files=extra)
     assert b'"NAFNet"' in extra["bluref"]
     image = torch.rand(1, 3, 70, 33)

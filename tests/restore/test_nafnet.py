@@ -4,9 +4,34 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bluref.restore import nafnet
 from bluref.restore.nafnet import ChannelNorm, NAFBlock, NAFNet, NAFNetConfig, gate
+from bluref.restore.pooling import local_pooling
 
 TINY = NAFNetConfig(width=4, encoder=(1, 1), middle=1, decoder=(1, 1))
+
+
+@pytest.mark.parametrize("size", [(7, 20), (16, 24), (41, 33)])
+@pytest.mark.parametrize("window", [None, 16])
+def test_strips_of_rows_give_what_whole_maps_give(monkeypatch, size, window):
+    torch.manual_seed(0)
+    network = NAFNet(NAFNetConfig(width=4, encoder=(1, 1), decoder=(1, 1))).double()
+    for value in network.parameters():
+        torch.nn.init.normal_(value, std=0.3)
+    image = torch.rand(2, 3, *size, dtype=torch.float64)
+    local_pooling(network, window)
+    with torch.no_grad():
+        monkeypatch.setattr(nafnet, "STRIP_BYTES", 2**40)
+        whole = network(image)
+        monkeypatch.setattr(nafnet, "STRIP_BYTES", 1)
+        monkeypatch.setattr(nafnet, "_FEWEST_ROWS", 3)
+        assert len(nafnet.strips_of(image)) > 1
+        torch.testing.assert_close(network(image), whole)
+
+
+def test_training_works_on_whole_maps(monkeypatch):
+    monkeypatch.setattr(nafnet, "STRIP_BYTES", 1)
+    assert nafnet.strips_of(torch.rand(1, 3, 50, 50)) == [slice(0, 50)]
 
 
 def awake(module, seed=0):

@@ -107,13 +107,11 @@ def run(options: Options) -> int:
 
     from bluref.restore.batch import deblur_files
     from bluref.restore.deblurrer import Deblurrer
-    from bluref.restore.heap import keep_freed_memory
     from bluref.restore.memory import parse_bytes
     from bluref.restore.one_photo import PhotoOptions
     from bluref.restore.video import VideoOptions
 
     _check(options)
-    keep_freed_memory()
     deblurrer = Deblurrer.from_pretrained(
         options.model,
         local_pooling=options.local_pooling,

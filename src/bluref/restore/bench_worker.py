@@ -13,12 +13,12 @@ from torch import Tensor
 
 from bluref.errors import UserError
 from bluref.media.picture import read_picture
+from bluref.restore import nafnet
 from bluref.restore.backbones import BACKBONES, build_backbone
 from bluref.restore.bench import PLAIN
 from bluref.restore.deblurrer import Deblurrer, Precision
 from bluref.restore.engine import ENGINES, Engine
 from bluref.restore.files import SavedNetwork
-from bluref.restore.heap import keep_freed_memory
 from bluref.restore.models import find_model
 from bluref.restore.padding import pad_to_multiple
 from bluref.restore.pooling import local_pooling
@@ -48,6 +48,7 @@ def network_of(name: str) -> SavedNetwork:
 
 def plain(saved: SavedNetwork) -> Engine:
     """The network as torch runs it when nobody has done anything to it."""
+    nafnet.STRIP_BYTES = sys.maxsize  # whole maps; this process measures nothing else
     model = copy.deepcopy(saved.model).eval()
     local_pooling(model, saved.training_size)
 
@@ -65,7 +66,6 @@ def engine_of(model: str, name: str, precision: str) -> Engine:
     saved = network_of(model)
     if name == PLAIN:
         return plain(saved)
-    keep_freed_memory()
     known = next(engine for engine in ENGINES if engine == name)
     exact: Precision = next(p for p in get_args(Precision) if p == precision)
     return Deblurrer(saved.model, training_size=saved.training_size, precision=exact, engine=known)

@@ -83,10 +83,15 @@ def build_engine(name: EngineName, model: nn.Module, setting: Setting) -> Engine
         return Eager(model, setting)
     if name == "compile":
         return Compiled(model, setting)
-    exported = onnx_bytes(Graph(model, setting.training_size))
+    graph = Graph(model, setting.training_size)
     if name == "onnxruntime":
-        return OnnxRuntime(exported)
-    return OpenVINO(exported, bf16=setting.dtype == torch.bfloat16)
+        return OnnxRuntime(onnx_bytes(graph))
+    kept = copy.deepcopy(model)  # it is exported again for every size
+    return OpenVINO(
+        lambda size: onnx_bytes(Graph(kept, setting.training_size, size)),
+        bf16=setting.dtype == torch.bfloat16,
+        multiple=graph.multiple,
+    )
 
 
 class Eager:

@@ -1,5 +1,6 @@
 """Networks of `bluref export`, opened to be run."""
 
+from math import prod
 from pathlib import Path
 
 import torch
@@ -8,7 +9,7 @@ from bluref.errors import UserError
 from bluref.restore.engine import Engine, EngineName, Setting, why_not
 from bluref.restore.runtimes import OnnxRuntime, OpenVINO
 
-_PROBE = (1, 3, 17, 33)
+_PROBE = (2, 3, 17, 33)  # two: OpenVINO makes plans for sizes of single pictures
 
 
 def open_exported(path: Path, *, bf16: bool) -> tuple[Engine, EngineName, bool]:
@@ -24,7 +25,7 @@ def open_exported(path: Path, *, bf16: bool) -> tuple[Engine, EngineName, bool]:
     refused = why_not(name, Setting(None, torch.float32, torch.device("cpu")))
     if refused is not None:
         raise refused
-    probe = torch.linspace(0, 1, 3 * 17 * 33).view(_PROBE)
+    probe = torch.linspace(0, 1, prod(_PROBE)).view(_PROBE)
     try:
         engine: Engine = OnnxRuntime(path) if name == "onnxruntime" else OpenVINO(path, bf16=bf16)
         sharp = engine(probe)

@@ -29,11 +29,12 @@ Card = Mapping[str, object]
 
 def onnx_bytes(graph: Graph, card: Card | None = None) -> bytes:
     """An ONNX file, any batch and size: input `image`, output `sharp`."""
-    axes = {0: "batch", 2: "height", 3: "width"}
+    axes = {0: "batch", 2: "height", 3: "width"} if graph.size is None else {}
+    shape = _EXAMPLE if graph.size is None else (1, 3, *graph.size)
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "graph.onnx"
         torch.onnx.export(
-            graph, (torch.rand(_EXAMPLE),), file, dynamo=False, opset_version=_OPSET,
+            graph, (torch.rand(shape),), file, dynamo=False, opset_version=_OPSET,
             input_names=["image"], output_names=["sharp"],
             dynamic_axes={"image": axes, "sharp": axes},
         )  # fmt: skip

@@ -19,6 +19,11 @@ from torch import Tensor, nn
 from bluref.restore.pooling import ContextMean
 from bluref.restore.reach import receptive_radius
 
+STRIP_BYTES = 2 * 2**20
+"""What of the widest map in a block is computed at a time: about what a core's cache holds."""
+
+_FEWEST_ROWS = 8  # two more are computed for nothing
+
 MAX_WIDTH, MAX_LEVELS, MAX_BLOCKS = 1024, 8, 256
 
 
@@ -79,6 +84,21 @@ def gate(x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c//2 h w"]:
     return first * second
 
 
+def strips_of(x: Float[Tensor, "b c h w"]) -> list[slice]:
+    """Rows to work on together, so that what is computed from them stays in the processor's cache.
+
+    All rows at once where gradients or a graph are asked for, and off the CPU.
+    """
+    h = x.shape[-2]
+    if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return [slice(0, h)]
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        return [slice(0, h)]
+    row = 2 * x.element_size() * x.numel() // h  # of the widest map in a block
+    rows = max(_FEWEST_ROWS, STRIP_BYTES // max(1, row))
+    return [slice(top, min(top + rows, h)) for top in range(0, h, rows)]
+
+
 class NAFBlock(nn.Module):
     """Two residual halves, spatial and channel-wise, each scaled by a learned factor from zero.
 
@@ -106,16 +126,51 @@ class NAFBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Both halves in turn."""
-        a = gate(self.conv2(self.conv1(self.norm1(x))))
-        y: Tensor = x + _scaled(self.conv3, self.beta, a * self.sca(a))
-        return y + _scaled(self.conv5, self.gamma, gate(self.conv4(self.norm2(y))))
+        strips = strips_of(x)
+        spatial = _Scaled(self.conv3, self.beta)
+        channelwise = _Scaled(self.conv5, self.gamma)
+        if len(strips) == 1:
+            a = gate(self.conv2(self.conv1(self.norm1(x))))
+            return self._rest(x, a * self.sca(a), spatial, channelwise)
+        a = torch.cat([self._gated(x, strip) for strip in strips], dim=2)
+        seen = self.sca(a).expand_as(a)
+        rest = [
+            self._rest(x[:, :, strip], a[:, :, strip] * seen[:, :, strip], spatial, channelwise)
+            for strip in strips
+        ]
+        return torch.cat(rest, dim=2)
+
+    def _gated(self, x: Float[Tensor, "b c h w"], strip: slice) -> Float[Tensor, "b c n w"]:
+        """The gated depthwise convolution in some rows; it needs one more above and below."""
+        top, bottom, h = strip.start, strip.stop, x.shape[-2]
+        wide = self.conv1(self.norm1(x[:, :, max(top - 1, 0) : bottom + 1]))
+        if top == 0 or bottom == h:
+            wide = F.pad(wide, (0, 0, int(top == 0), int(bottom == h)))
+        conv = self.conv2
+        return gate(F.conv2d(wide, conv.weight, conv.bias, 1, (0, 1), 1, conv.groups))
+
+    def _rest(
+        self,
+        x: Float[Tensor, "b c h w"],
+        attended: Float[Tensor, "b c h w"],
+        spatial: "_Scaled",
+        channelwise: "_Scaled",
+    ) -> Float[Tensor, "b c h w"]:
+        """All that looks at each pixel by itself."""
+        y = x + spatial(attended)
+        return y + channelwise(gate(self.conv4(self.norm2(y))))
 
 
-def _scaled(conv: nn.Conv2d, factor: Tensor, x: Tensor) -> Tensor:
-    """The convolution times `factor`, by scaling its weights: one pass over the map less."""
-    scale = factor.flatten()
-    bias = None if conv.bias is None else conv.bias * scale
-    return F.conv2d(x, conv.weight * scale[:, None, None, None], bias)
+class _Scaled:
+    """A convolution times a factor, by scaling its weights: one pass over the map less."""
+
+    def __init__(self, conv: nn.Conv2d, factor: Tensor) -> None:
+        scale = factor.flatten()
+        self.weight = conv.weight * scale[:, None, None, None]
+        self.bias = None if conv.bias is None else conv.bias * scale
+
+    def __call__(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return F.conv2d(x, self.weight, self.bias)
 
 
 class NAFNet(nn.Module):

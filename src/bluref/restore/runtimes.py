@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from bluref.restore.graph import Size
+from bluref.restore.padding import pad_to_multiple
 
 
 class OnnxRuntime:
@@ -34,29 +37,61 @@ class OnnxRuntime:
         return _through(lambda x: self._session.run(None, {"image": x})[0], image)
 
 
+Exporter: TypeAlias = Callable[[Size | None], bytes]
+"""Makes an ONNX file for pictures of one size, or of any size for None."""
+
+MAX_PLANNED = 3
+"""Picture sizes that `OpenVINO` plans for: a few seconds each, and half as long per picture."""
+
+
 class OpenVINO:
     """OpenVINO on the CPU, with as many threads as torch has.
 
+    The first few sizes of picture that it meets get plans of their own; all others share one.
+
     Args:
-        exported: an ONNX file, a file of OpenVINO, or the bytes of the former.
+        exported: an ONNX file or a file of OpenVINO, of any size; or what makes ONNX files.
         bf16: whether bfloat16 may be used where the processor has it.
+        multiple: what the sides of pictures of one size must divide by.
     """
 
-    def __init__(self, exported: bytes | Path, *, bf16: bool) -> None:
+    def __init__(self, exported: Path | Exporter, *, bf16: bool, multiple: int = 1) -> None:
         import openvino
 
-        core = openvino.Core()
-        model = core.read_model(exported if isinstance(exported, bytes) else str(exported))
-        config = {
+        self._core = openvino.Core()
+        self._exported, self._multiple = exported, multiple
+        self._config = {
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._request = core.compile_model(model, "CPU", config).create_infer_request()
+        self._requests: dict[Size | None, Any] = {}
+        if isinstance(exported, Path):  # what is wrong with it is told now
+            self._request(None)
 
     def __call__(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """Deblur pictures."""
-        return _through(lambda x: self._request.infer([x])[0], image)
+        h, w = image.shape[-2:]
+        padded = pad_to_multiple(image, self._multiple)
+        size = (padded.shape[-2], padded.shape[-1])
+        sized = [known for known in self._requests if known is not None]
+        if len(image) == 1 and (size in sized or len(sized) < MAX_PLANNED):
+            request = self._request(size)
+            return _through(lambda x: request.infer([x])[0], padded)[..., :h, :w].contiguous()
+        request = self._request(None)
+        return _through(lambda x: request.infer([x])[0], image)
+
+    def _request(self, size: Size | None) -> Any:  # noqa: ANN401 - openvino has no types
+        if size not in self._requests:
+            if isinstance(self._exported, Path):
+                model = self._core.read_model(str(self._exported))
+                if size is not None:
+                    model.reshape([1, 3, *size])
+            else:
+                model = self._core.read_model(self._exported(size))
+            compiled = self._core.compile_model(model, "CPU", self._config)
+            self._requests[size] = compiled.create_infer_request()
+        return self._requests[size]
 
 
 def _through(run: Callable[[Any], Any], image: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class TileRestorer:
     ) -> tuple[Float[Tensor, "l h w"], Verdict | None]:
         """What takes the place of a tile, lying as it does, and what was found in it."""
         verdict = None
-        if self.options.guard:
+        if self.options.guard and not self.deblurrer.does_nothing:
             again = None if self._again is None else self._through(self._again)
             result, made, verdict = guarded(stored, self._through(self.deblurrer), again)
         else:

@@ -116,7 +116,7 @@ def deblur_rows(  # noqa: PLR0913 - where rows come from and go to is four of th
 class _Run:
     """One picture on its way."""
 
-    def __init__(  # noqa: PLR0913 - the picture, what it goes through, what it may cost
+    def __init__(
         self,
         source: Rows,
         restorer: TileRestorer,
