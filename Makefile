@@ -32,5 +32,5 @@ lint: $(ready) ## style, types and the one way of imports
 
 $(ready): pyproject.toml constraints.txt
 	test -x $(bin)/python || $(PYTHON) -m venv .venv
-	$(bin)/python -m pip install --quiet -c constraints.txt -e '.[train,dev]'
+	$(bin)/python -m pip install --quiet -c constraints.txt -e '.[train,export,hub,dev]'
 	touch $@
