@@ -71,6 +71,7 @@ def test_compiling_stops_after_a_few_sizes(network, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated")  # torch's own
 def test_what_torch_compiles_is_what_eager_gives(network):
     if engine.why_not("compile", EXACT) is not None:
         pytest.skip("no C++ compiler")

@@ -25,7 +25,10 @@ _ACTIONS = {
 }
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from bluref.restore.batch import DeblurReport, Existing
+    from bluref.restore.one_photo import PhotoOptions
     from bluref.restore.video import VideoReport
 
 TOLD = (
@@ -96,55 +99,30 @@ class Options:
 
 def run(options: Options) -> int:
     """Deblur and report; 1 if some inputs failed."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
     from bluref.restore.batch import deblur_files
     from bluref.restore.deblurrer import Deblurrer
-    from bluref.restore.memory import parse_bytes
-    from bluref.restore.one_photo import PhotoOptions
     from bluref.restore.video import VideoOptions
 
     _check(options)
+    photographs = _photo_options(options)
+    films = VideoOptions(options.codec, options.crf, options.only_blurry, options.max_pixels)
     deblurrer = Deblurrer.from_pretrained(
         options.model,
         local_pooling=options.local_pooling,
         precision=options.precision,
         engine=options.engine,
     )
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    quiet = not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=quiet) as progress:
-        task = progress.add_task("deblurring", total=None)
+    with _progress() as progress:
+        files = progress.add_task("deblurring", total=None)
         frames = progress.add_task("frames", total=None, visible=False)
         report = deblur_files(
             options.inputs,
             options.out,
             deblurrer,
-            options=PhotoOptions(
-                quality=options.quality,
-                max_pixels=options.max_pixels,
-                max_bytes=options.max_bytes,
-                memory=None if options.memory is None else parse_bytes(options.memory),
-                strength=options.strength,
-                guard=options.guard,
-                trust=options.trust,
-            ),
-            video=VideoOptions(options.codec, options.crf, options.only_blurry, options.max_pixels),
+            options=photographs,
+            video=films,
             existing=_existing(options),
-            tell=lambda behind, total: progress.update(task, completed=behind, total=total),
+            tell=lambda behind, total: progress.update(files, completed=behind, total=total),
             tell_frames=lambda film, behind, total: progress.update(
                 frames,
                 description=_one_line(film.name),
@@ -158,6 +136,44 @@ def run(options: Options) -> int:
         told = asdict(report)
         sys.stdout.write(json.dumps({name: told[name] for name in TOLD}) + "\n")
     return 1 if report.failed else 0
+
+
+def _photo_options(options: Options) -> "PhotoOptions":
+    from bluref.restore.memory import parse_bytes
+    from bluref.restore.one_photo import PhotoOptions
+
+    return PhotoOptions(
+        quality=options.quality,
+        max_pixels=options.max_pixels,
+        max_bytes=options.max_bytes,
+        memory=None if options.memory is None else parse_bytes(options.memory),
+        strength=options.strength,
+        guard=options.guard,
+        trust=options.trust,
+    )
+
+
+def _progress() -> "Progress":
+    """Files and frames behind us, and the time left; nothing where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def _check(options: Options) -> None:

@@ -113,20 +113,7 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
     for behind, job in enumerate(found.jobs, start=1):
         batch.take(job)
         tell(behind, len(found.jobs))
-    return DeblurReport(
-        batch.done,
-        batch.skipped,
-        tuple(batch.failed),
-        time.monotonic() - start,
-        highest(),
-        batch.tiles,
-        deblurrer.engine,
-        tuple(batch.guard),
-        tuple(batch.kept),
-        batch.shrunk,
-        dict(found.passed_over),
-        batch.films,
-    )
+    return batch.report(time.monotonic() - start, dict(found.passed_over))
 
 
 def _recipe(deblurrer: Deblurrer, options: Mapping[str, object]) -> dict[str, object]:
@@ -181,6 +168,23 @@ class _Batch:
             self.tiles += report.tiles
             self.guard += ({"path": str(job.source), **asdict(note)} for note in report.guard)
             self.shrunk += report.shrunk
+
+    def report(self, seconds: float, passed_over: dict[str, int]) -> DeblurReport:
+        """What has come of all."""
+        return DeblurReport(
+            done=self.done,
+            skipped=self.skipped,
+            failed=tuple(self.failed),
+            seconds=seconds,
+            peak_memory_bytes=highest(),
+            tiles=self.tiles,
+            engine=self.deblurrer.engine,
+            guard=tuple(self.guard),
+            kept=tuple(self.kept),
+            shrunk=self.shrunk,
+            passed_over=passed_over,
+            films=self.films,
+        )
 
     def _is_wanted(self, job: Job) -> bool:
         """Whether the output is to be made.

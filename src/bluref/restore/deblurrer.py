@@ -133,12 +133,12 @@ class Deblurrer:
     def _exported(cls, path: Path, precision: Precision) -> "Deblurrer":
         """Runs a file of `bluref export`, whose local pooling was decided then."""
         deblurrer = cls.identity()
+        bf16 = prefers_bf16() if precision == "auto" else precision == "bf16"
+        run, deblurrer.engine, deblurrer.bf16 = open_exported(path, bf16=bf16)
         card = read_card(path)
         size = card.get("training_size") if card.get("local_pooling") else None
         deblurrer.window_of = size if isinstance(size, int) else None
         deblurrer._facts = _UNKNOWN | card
-        bf16 = prefers_bf16() if precision == "auto" else precision == "bf16"
-        run, deblurrer.engine, deblurrer.bf16 = open_exported(path, bf16=bf16)
         deblurrer._run, deblurrer._digest = run, f"{_hash_of_export(path)} {bf16}"
         return deblurrer
 
