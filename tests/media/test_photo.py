@@ -151,6 +151,18 @@ def test_unusual_tables_are_never_made_coarser(tmp_path):
             assert all(a <= b for a, b in zip(after.quantization[number], table, strict=True))
 
 
+def test_one_finer_step_asks_for_a_finer_quality(tmp_path):
+    """Of quality 80, the largest step of 48 less one: quality 81 scales it to 46."""
+    with Image.open(pillow(tmp_path / "a.jpg", smooth(), quality=80)) as picture:
+        tables = [list(table) for table in picture.quantization.values()]
+    assert max(tables[0]) == 48
+    tables[0][tables[0].index(48)] -= 1
+    source = pillow(tmp_path / "b.jpg", smooth(), qtables=tables)
+    finer = pillow(tmp_path / "c.jpg", smooth(), quality=81)
+    with Image.open(copied(source)) as picture, Image.open(finer) as expected:
+        assert picture.quantization == expected.quantization
+
+
 def test_a_quality_that_is_asked_for_is_taken(tmp_path):
     source = pillow(tmp_path / "a.jpg", noise(), quality=95)
     same_quality = pillow(tmp_path / "b.jpg", noise(), quality=20)

@@ -114,23 +114,25 @@ def run_stoppably(image: Image, work: Callable[[], object]) -> None:
     """
     image.set_progress(True)  # without it libvips never asks whether to stop
     errors: list[BaseException] = []
+    ended = threading.Event()  # interrupted, `join` takes a thread that still runs for ended
 
     def run() -> None:
         try:
             work()
         except BaseException as error:  # raised again below, in the caller's thread
             errors.append(error)
+        finally:
+            ended.set()
 
-    worker = threading.Thread(target=run, name="libvips")
-    worker.start()
+    threading.Thread(target=run, name="libvips").start()
     try:
-        while worker.is_alive():
-            worker.join(_CLOSE_LOOK)
+        while not ended.wait(_CLOSE_LOOK):
+            pass
     except BaseException:
-        while worker.is_alive():  # asked once, it may not have begun yet
+        while not ended.is_set():  # asked once, it may not have begun yet
             with suppress(KeyboardInterrupt):
                 image.set_kill(True)
-                worker.join(_CLOSE_LOOK)
+                ended.wait(_CLOSE_LOOK)
         raise
     if errors:
         raise errors[0]
