@@ -72,15 +72,15 @@ def test_precision_and_pooling_reach_the_deblurrer(scene, monkeypatch):
     assert main(line) == 0
     assert main([*line, "--precision", "fp32", "--no-local-pooling"]) == 0
     assert seen == [
-        {"local_pooling": True, "precision": "auto"},
-        {"local_pooling": False, "precision": "fp32"},
+        {"local_pooling": True, "precision": "auto", "engine": "eager"},
+        {"local_pooling": False, "precision": "fp32", "engine": "eager"},
     ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["in", "--model", "nothing"], "no model at nothing"),
+        (["in", "--model", "nothing"], "no model 'nothing'"),
         (["in", "--model", "in"], "no model.safetensors in in"),
         (["--model", "net"], "no pictures given"),
         (["in", "--model", "net", "-o", "in"], "would replace the input"),
