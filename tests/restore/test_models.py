@@ -15,7 +15,7 @@ from bluref.restore.graph_files import read_card
 from bluref.restore.models import find_model
 from bluref.restore.nafnet import NAFNet, NAFNetConfig
 
-TINY = NAFNetConfig(width=4, encoder=(1, 1), middle=1, decoder=(1, 1))
+TINY = NAFNetConfig(width=4, encoder=(1,), middle=1, decoder=(1,))
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
