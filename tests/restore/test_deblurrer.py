@@ -108,3 +108,21 @@ def test_the_identity_does_nothing():
 def test_an_unknown_precision_is_refused(network):
     with pytest.raises(Exception, match="precision"):
         Deblurrer(network, training_size=None, precision="fp16")
+
+
+def test_margins_follow_the_window_of_local_pooling_or_else_the_reach(network):
+    assert Deblurrer(network, training_size=128).margin == 96
+    assert Deblurrer(network, training_size=128).multiple == network.multiple == 8
+    alone = Deblurrer(network, training_size=None)
+    assert alone.margin == min(48, network.receptive_radius)
+    assert Deblurrer.identity().margin == 0
+
+
+def test_the_same_network_can_be_pooled_globally(network):
+    image = torch.rand(1, 3, 40, 56)
+    local = Deblurrer(network, training_size=8, precision="fp32")
+    plain = Deblurrer(network, training_size=None, precision="fp32")
+    before = local(image)
+    assert torch.equal(local.pooled_globally()(image), plain(image))
+    assert torch.equal(local(image), before)
+    assert plain.pooled_globally() is None
