@@ -151,3 +151,21 @@ def test_the_fingerprint_changes_with_all_that_changes_the_output(network):
         next(network.parameters()).add_(1e-3)
     others.append(of())
     assert len({first, *others}) == 5
+
+
+def test_margins_follow_the_window_of_local_pooling_or_else_the_reach(network):
+    assert Deblurrer(network, training_size=128).margin == 96
+    assert Deblurrer(network, training_size=128).multiple == network.multiple == 8
+    alone = Deblurrer(network, training_size=None)
+    assert alone.margin == min(48, network.receptive_radius)
+    assert Deblurrer.identity().margin == 0
+
+
+def test_the_same_network_can_be_pooled_globally(network):
+    image = torch.rand(1, 3, 40, 56)
+    local = Deblurrer(network, training_size=8, precision="fp32")
+    plain = Deblurrer(network, training_size=None, precision="fp32")
+    before = local(image)
+    assert torch.equal(local.pooled_globally()(image), plain(image))
+    assert torch.equal(local(image), before)
+    assert plain.pooled_globally() is None
