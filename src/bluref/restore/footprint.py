@@ -10,7 +10,7 @@ from torch import Tensor
 from bluref.restore.memory import Peak, give_back
 
 # Sides of the images that are tried, and what a larger image has cost at most per pixel beside
-# them: allocators round up and keep gaps, by chance more or fewer. See `bench/tile_memory.py`.
+# them: allocators round up and keep gaps, by chance more or fewer. See docs/experiments.md.
 _TRIALS = ((128, 2.0), (256, 1.3), (384, 1.15))
 
 
