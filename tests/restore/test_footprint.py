@@ -53,3 +53,8 @@ def test_fewer_trials_are_trusted_less():
              for sides in ((128,), (128, 256), (128, 256, 384))]  # fmt: skip
     assert slack[0] > slack[1] > slack[2] > 100_000
     assert [side for side, _ in module._TRIALS] == [128, 256, 384]
+
+
+def test_what_does_not_grow_with_the_image_is_not_taken_for_a_cost_per_pixel():
+    assert Footprint({128: 3000.0, 256: 1000.0, 384: 900.0}).bytes(1000) == int(1000 * 1.15 * 1000)
+    assert Footprint({128: 500.0, 256: 1000.0}).bytes(1000) == int(1000 * 1.3 * 1000)

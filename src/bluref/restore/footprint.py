@@ -18,7 +18,9 @@ _TRIALS = ((128, 2.0), (256, 1.3), (384, 1.15))
 class Footprint:
     """Bytes that a call takes beyond the image given and the one returned.
 
-    per_pixel: at each side that has been tried; the largest counts.
+    per_pixel: at each side that has been tried. The largest counts, but that of the smallest side
+        only while there is no other: what does not grow with the image, such as weights in another
+        precision, weighs most there.
     """
 
     per_pixel: dict[int, float] = field(default_factory=dict)
@@ -26,7 +28,8 @@ class Footprint:
     def bytes(self, pixels: int) -> int:
         """For an image of so many pixels, from what has been tried so far."""
         slack = dict(_TRIALS)[max(self.per_pixel)]
-        return int(max(self.per_pixel.values()) * slack * pixels)
+        first, *later = (cost for _, cost in sorted(self.per_pixel.items()))
+        return int(max(later or [first]) * slack * pixels)
 
 
 _KNOWN: "WeakKeyDictionary[object, Footprint]" = WeakKeyDictionary()
@@ -45,9 +48,7 @@ def footprint(run: Callable[[Tensor], Tensor], pixels: int, room: int) -> Footpr
     """
     known = _KNOWN.setdefault(run, Footprint())
     for side, _ in _TRIALS:
-        if known.per_pixel and (
-            known.bytes(pixels) <= room or (2 * known.bytes(side * side) > room)
-        ):
+        if known.per_pixel and (known.bytes(pixels) <= room or known.bytes(side**2) > room):
             break
         if side not in known.per_pixel:
             known.per_pixel[side] = _trial(run, side) / side**2
