@@ -20,7 +20,7 @@ from bluref.restore.pooling import ContextMean
 from bluref.restore.reach import receptive_radius
 
 STRIP_BYTES = 2 * 2**20
-"""What of the widest map in a block is computed at a time: about what a core's cache holds."""
+"""What of the widest map in a block a core computes at a time: about what its cache holds."""
 
 _FEWEST_ROWS = 8  # two more are computed for nothing
 
@@ -95,7 +95,8 @@ def strips_of(x: Float[Tensor, "b c h w"]) -> list[slice]:
     if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return [slice(0, h)]
     row = 2 * x.element_size() * x.numel() // h  # of the widest map in a block
-    rows = max(_FEWEST_ROWS, STRIP_BYTES // max(1, row))
+    together = STRIP_BYTES * torch.get_num_threads()  # every strip waits for the slowest core
+    rows = max(_FEWEST_ROWS, together // max(1, row))
     return [slice(top, min(top + rows, h)) for top in range(0, h, rows)]
 
 
