@@ -44,6 +44,11 @@ def test_steady_motion_gives_the_mean_of_all_moments_in_linear_light(speed, expo
     assert (made - stripes())[INNER].abs().max() > 0.05
 
 
+def test_the_length_of_the_blur_is_what_the_exposure_covers_of_the_way():
+    assert torch.equal(rightwards(8.0).blur(1.25), torch.full((1, 1, 32, 96), 10.0))
+    assert not rightwards(8.0).blur(0.0).any()
+
+
 def test_the_two_sides_follow_their_own_fields():
     still = torch.zeros(1, 2, 32, 96)
     later = Motion(still, rightwards(10.0).after)

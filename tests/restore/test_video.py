@@ -456,6 +456,23 @@ class Blinking(Film):
         return frame
 
 
+def test_whoever_knows_more_of_a_frame_has_the_last_word(tmp_path):
+    source = Film("ffv1", size=(16, 24), frames=5).write(tmp_path / "a.mkv")
+    heard = []
+
+    def finish(number, image, result):
+        heard.append(number)
+        assert torch.allclose(result, image / 2)
+        return image if number == 3 else result
+
+    half, whole = tmp_path / "half.mkv", tmp_path / "whole.mkv"
+    deblur_video(source, half, lambda image: image / 2, identity="x")
+    deblur_video(source, whole, lambda image: image / 2, identity="y", finish=finish)
+    before, plain, finished = (look(path).samples for path in (source, half, whole))
+    assert heard == [0, 1, 2, 3, 4]
+    assert finished == [*plain[:3], before[3], plain[4]]
+
+
 def test_progress_is_told_frame_by_frame(tmp_path):
     source = Film("libx264", frames=5).write(tmp_path / "a.mp4")
     told = []

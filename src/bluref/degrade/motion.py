@@ -37,6 +37,10 @@ class Motion:
         """Pixels per interval, of the fastest."""
         return float(torch.stack((length(self.before).amax(), length(self.after).amax())).amax())
 
+    def blur(self, exposure: float) -> Float[Tensor, "b 1 h w"]:
+        """Length in pixels of what an exposure of so many frame intervals smears each point to."""
+        return length(self.after - self.before) * exposure / 2
+
 
 @dataclass(frozen=True)
 class Shutter:

@@ -33,6 +33,11 @@ from bluref.restore.workplace import Workplace, open_workplace
 Apply = Callable[[Float[Tensor, "1 3 h w"]], Float[Tensor, "1 3 h w"]]
 """Makes an image sharper: RGB in [0, 1], upright, in and out."""
 
+Finish = Callable[
+    [int, Float[Tensor, "1 3 h w"], Float[Tensor, "1 3 h w"]], Float[Tensor, "1 3 h w"]
+]
+"""From (number of a frame, its image, what `Apply` made of it) to what is written."""
+
 Tell = Callable[[int, int], None]
 """Called with (frames behind us, frames in all, 0 where unknown), at the start and after each."""
 
@@ -82,13 +87,14 @@ class VideoReport:
     notes: tuple[str, ...]
 
 
-def deblur_video(
+def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who wants to hear
     path: Path | str,
     target: Path | str,
     apply: Apply,
     *,
     identity: str,
     options: VideoOptions | None = None,
+    finish: Finish = lambda _number, _image, result: result,
     tell: Tell = lambda _behind, _total: None,
 ) -> VideoReport:
     """Deblur a film, or go on where an earlier call with the same arguments was interrupted.
@@ -102,9 +108,11 @@ def deblur_video(
         path: the film.
         target: the file to write; in the source's container where its suffix is the source's.
         apply: deblurs one image; what it gives must depend on the image alone.
-        identity: changes whenever `apply` would give something else; work that was begun with
-            another one is begun anew.
+        identity: changes whenever `apply` or `finish` would give something else; work that was
+            begun with another one is begun anew.
         options: wishes for the film.
+        finish: has the last word on each deblurred frame, for whoever knows more of it than its
+            image; what it gives must depend on what it is given alone.
         tell: hears of progress.
 
     Raises:
@@ -131,7 +139,7 @@ def deblur_video(
         progress = _Progress(sum(len(m.times) for m in workplace.memories()), total, tell)
         resumed = progress.behind
         if workplace.ended() is None:
-            _make_segments(path, plan, options, workplace, apply, progress)
+            _make_segments(path, plan, options, workplace, _both(apply, finish), progress)
         notes += (workplace.ended() or {}).get("notes", [])
         report = _report(workplace, resumed, plan)
         notes += write_film(target, path, plan, workplace.segments())
@@ -172,7 +180,7 @@ def _make_segments(
     plan: Plan,
     options: VideoOptions,
     workplace: Workplace,
-    apply: Apply,
+    deblur: Callable[[_Job], _Job],
     progress: _Progress,
 ) -> None:
     """All segments that are not there yet: read, deblurred and encoded in three threads."""
@@ -187,10 +195,18 @@ def _make_segments(
         progress.tell(progress.behind, progress.total)
         with write_behind(encode, 1) as give, read_ahead(jobs, 1) as waiting:
             for job in waiting:
-                sharp = None if job.image is None else apply(job.image)
-                give(replace(job, image=sharp))
+                give(deblur(job))
                 progress.step()
         workplace.end({"notes": recording.notes})
+
+
+def _both(apply: Apply, finish: Finish) -> Callable[[_Job], _Job]:
+    def deblur(job: _Job) -> _Job:
+        if job.image is None:
+            return job
+        return replace(job, image=finish(job.shown.index, job.image, apply(job.image)))
+
+    return deblur
 
 
 def _jobs(recording: Recording, first: int, *, only_blurry: bool) -> Generator[_Job, None, None]:
