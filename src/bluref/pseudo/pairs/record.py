@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -153,6 +154,8 @@ def record_from(told: dict[str, Any]) -> PairRecord:
         values[name] = tuple(map(str, value)) if kind not in (str, int, float) else kind(value)
     if not (0 <= values["coverage"] <= 1 and 0 <= values["trust"] <= 1):
         raise ValueError("coverage and trust must lie in [0, 1]")
+    if not math.isfinite(values["expected_psnr"]):
+        raise ValueError("expected_psnr must be a number")
     if not values["name"] or _NAME.search(values["name"]):
         raise ValueError(f"no file is called {values['name']!r}")
     return PairRecord(**values)
@@ -160,6 +163,8 @@ def record_from(told: dict[str, Any]) -> PairRecord:
 
 def _read(row: dict[str, Any], path: Path, line: int) -> PairRecord:
     try:
+        if None in row or None in row.values():
+            raise ValueError(f"there must be {len(_KINDS)} cells")
         lists = {name: json.loads(row[name]) for name in ("references", "reference_hashes")}
         if not all(isinstance(value, list) for value in lists.values()):
             raise ValueError("references must be a list")
