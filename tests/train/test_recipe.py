@@ -174,7 +174,7 @@ def test_every_field_is_explained_and_checked():
     names = {field.name for field in fields(Recipe)}
     assert checked <= names
     # True or false, which its type says; and what only the rooms of the networks can judge.
-    assert names - checked == {"supervised", "even", "matcher", "init"}
+    assert names - checked == {"supervised", "pairs", "even", "matcher", "init"}
 
 
 def test_the_choices_are_those_of_the_library():

@@ -13,6 +13,7 @@ from bluref.pseudo.bank import BlurryItself
 from bluref.pseudo.motion import FootageMotion
 from bluref.restore.backbones import build_backbone
 from bluref.train import run as module
+from bluref.train.banks import bank_of
 from bluref.train.batches import Drawing, PseudoBatches
 from bluref.train.deblurring import Deblurring
 from bluref.train.moving import Moving
@@ -82,4 +83,4 @@ def test_references_speak_from_a_lower_confidence_where_a_gate_judges(
 
 @pytest.mark.parametrize("even", [True, False])
 def test_references_are_evened_out_if_the_recipe_says_so(recipe, bank, tmp_path, even):
-    assert module._bank(tmp_path, replace(recipe, even=even), bank.store).even is even
+    assert bank_of(tmp_path, replace(recipe, even=even), bank.store).even is even

@@ -28,6 +28,7 @@ VERBS = {
     "eval-matcher": "bluref.cli.eval_matcher",
     "train": "bluref.cli.train",
     "study": "bluref.cli.study",
+    "pairs": "bluref.cli.pairs",
     "import": "bluref.cli.import_",
     "deblur": "bluref.cli.deblur",
     "eval": "bluref.cli.evaluate",

@@ -22,7 +22,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
 from bluref.errors import UserError
-from bluref.media.pixels import from_array, to_array
+from bluref.media.pixels import from_array, to_array, to_depth
 from bluref.media.whole import whole_file
 
 MAX_PIXELS = 200_000_000
@@ -179,6 +179,22 @@ def write_picture(image: Float[Tensor, "1 3 h w"], path: Path | str, *, quality:
     encoded = _encode(Image.fromarray(to_array(image)), kind, quality)
     with whole_file(path) as partial:
         partial.write_bytes(encoded)
+
+
+def write_map(values: Float[Tensor, "1 h w"], path: Path | str) -> None:
+    """Write one number a pixel as a grey PNG at 8 bits; the file appears whole.
+
+    Args:
+        values: in [0, 1]; values outside are clamped.
+        path: of the file.
+
+    Raises:
+        UserError: full disk, read-only folder.
+    """
+    file = io.BytesIO()
+    Image.fromarray(to_depth(values[0], 8).numpy()).save(file, "PNG")
+    with whole_file(path) as partial:
+        partial.write_bytes(file.getvalue())
 
 
 def _encode(picture: Image.Image, kind: str, quality: int) -> bytes:

@@ -194,6 +194,16 @@ class Bank:
                 "run the same command with --resume to compute it anew",
             ) from None
 
+    def digest(self, round_: int, sample: Sample) -> str:
+        """Of the cached matches of a sample, whatever they were computed from.
+
+        Raises:
+            UserError: the entry is not there.
+        """
+        found = self.matches(round_, sample)
+        tensors = {"flow": found.flow, "confidence": found.confidence}
+        return _seal("", tensors if found.gain is None else {**tensors, "gain": found.gain})
+
     def target(self, round_: int, sample: Sample, crop: Crop) -> PseudoSharp:
         """The pseudo-sharp target of a box of the blurry frame, flips applied.
 
@@ -211,9 +221,17 @@ class Bank:
 
     def forget(self, before: int) -> None:
         """Remove the rounds before this one."""
-        for path in self.folder.glob("round-*"):
-            if int(path.name.removeprefix("round-")) < before:
-                shutil.rmtree(path)
+        for round_ in self.rounds():
+            if round_ < before:
+                shutil.rmtree(self.round_folder(round_))
+
+    def rounds(self) -> list[int]:
+        """Numbers of the rounds that are there, whole or begun, in order."""
+        return sorted(int(p.name.removeprefix("round-")) for p in self.folder.glob("round-*"))
+
+    def round_folder(self, round_: int) -> Path:
+        """Where a round lies."""
+        return self.folder / f"round-{round_:04d}"
 
     def _write(
         self,
@@ -252,7 +270,7 @@ class Bank:
 
     def _path(self, round_: int, sample: Sample) -> Path:
         name = sample.blurry.key.replace("/", "__")
-        return self.folder / f"round-{round_:04d}" / f"{name}.safetensors"
+        return self.round_folder(round_) / f"{name}.safetensors"
 
     def _key(self, sample: Sample, teacher: Teacher) -> str:
         """Everything an entry depends on, as one digest."""

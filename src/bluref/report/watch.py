@@ -75,6 +75,10 @@ class Watch(Observer):
         """Show how far that is."""
         self._show("finding the exposure", done, total)
 
+    def on_export(self, done: int, total: int) -> None:
+        """Show how many pairs are made."""
+        self._show("making pairs", done, total)
+
     def on_refresh(self, round_: int, done: int, total: int) -> None:
         """Show how many frames are matched."""
         self._show(f"matching, round {round_}", done, total)

@@ -12,6 +12,7 @@ from bluref.frames.references import ReferenceRule, Sample, choose_references
 from bluref.frames.sharpness import image_sharpness
 from bluref.frames.split import split_clips, to_be_measured
 from bluref.frames.store import FrameStore, check_sizes
+from bluref.train.found_pairs import check_pair_sizes, find_pairs, refuse_pairs
 from bluref.train.recipe import Recipe
 
 
@@ -69,6 +70,11 @@ def find_training_data(
         UserError: no clips, no usable frame, frames of mixed size in a clip or between a blurry
             frame and its references, unreadable files.
     """
+    if recipe.pairs:
+        found = TrainingData(find_pairs(data), (), left_out=0)
+        check_pair_sizes(found.samples, store)
+        return found
+    refuse_pairs(data)
     clips = find_clips(data, part="train", layout=recipe.layout)
     # A video is decoded once from its start, not once per frame that is measured.
     store.prepare(

@@ -46,6 +46,11 @@ class Moving:
         """How boxes of blurry frames came to be blurry; of a frame alone nothing is sure."""
         return joined([self._around(sample.blurry, crop) for sample, crop in drawn])
 
+    def digest(self, frame: Frame) -> str | None:
+        """Of what is known of a frame's motion; None if nothing is."""
+        sample = self.motion.sample(frame)
+        return None if sample is None else self.motion.bank.digest(0, sample)
+
     def _around(self, frame: Frame, crop: Crop) -> Reblur:
         sample = self.motion.sample(frame)
         if sample is not None:

@@ -50,6 +50,9 @@ class Observer:
     def on_refresh(self, round_: int, done: int, total: int) -> None:
         """Targets are being renewed."""
 
+    def on_export(self, done: int, total: int) -> None:
+        """Pairs are being made of the targets."""
+
     def on_step(self, step: int, loss: float) -> None:
         """`step` steps are done."""
 

@@ -75,6 +75,10 @@ class Recipe(schedule.Schedule):
     supervised: bool = False
     """Train on the true sharp frames of a paired data set instead: the upper bound."""
 
+    pairs: bool = False
+    """DATA holds pairs that `bluref pairs` made: learn from them, each pixel weighed by its
+    trust."""
+
     batch: int = 8
     """Crops per step."""
 
@@ -94,6 +98,7 @@ class Recipe(schedule.Schedule):
             UserError: names the field and its bounds.
         """
         self.refuse_beyond(BOUNDS)
+        self.require("pairs", not (self.pairs and self.supervised), "off where supervised is on")
 
 
 AT_LEAST = {

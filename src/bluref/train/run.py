@@ -14,15 +14,13 @@ from bluref.errors import UserError
 from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
-from bluref.match.named import matcher_named
 from bluref.pseudo.bank import Bank
-from bluref.pseudo.gate import THRESHOLD
-from bluref.pseudo.strategy import strategy_named
 from bluref.restore.backbones import Backbone, build_backbone
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
+from bluref.train.banks import bank_of, heed_gate
 from bluref.train.batches import (
     Batch,
     BatchAt,
@@ -40,10 +38,11 @@ from bluref.train.metrics import MetricsFile
 from bluref.train.motion_batches import MotionBatches
 from bluref.train.moving import Moving, find_moving
 from bluref.train.observe import Observer, Snapshot
+from bluref.train.pair_batches import PairBatches, paired
 from bluref.train.processes import Processes, find_processes
 from bluref.train.recipe import Recipe
 from bluref.train.run_folder import locked, settle
-from bluref.train.source import Curriculum, Supervised
+from bluref.train.source import Curriculum, FixedPairs
 from bluref.weights.precision import prefers_bf16
 from bluref.weights.published import read_published
 
@@ -80,7 +79,9 @@ def train(
     observer: Observer | None = None,
     device: str = "cpu",
 ) -> TrainResult:
-    """Train a deblurring network on footage, with no pairs (or on pairs, if `recipe.supervised`).
+    """Train a deblurring network on footage, with no pairs.
+
+    On true pairs if `recipe.supervised`, on those that another run made if `recipe.pairs`.
 
     Args:
         data: the data folder.
@@ -98,7 +99,7 @@ def train(
     observer = (observer if processes.rank == 0 else None) or Observer()
     store = FrameStore(run / "frames")
     # An unknown matcher is told here, before frames are decoded for nothing.
-    bank = None if recipe.supervised else _bank(run, recipe, store)
+    bank = None if recipe.supervised or recipe.pairs else bank_of(run, recipe, store)
     with contextlib.ExitStack() as stack:
         with processes.first_goes_first():
             if processes.rank == 0:
@@ -112,8 +113,7 @@ def train(
         moving = None
         if bank is not None and _needs_motion(recipe):
             moving = find_moving(run, recipe, found, bank, observer, processes)
-            if moving is not None and recipe.gate and recipe.threshold is None:
-                bank.threshold = min(bank.threshold, THRESHOLD)
+            heed_gate(bank, recipe, moving)
         # Several processes greet each other while a trainer is built.
         trainer = _build(run, _Given(recipe, found, store, bank, moving, processes), observer)
         observer.on_start(run, trainer.step, recipe.steps)
@@ -220,24 +220,13 @@ def _begin_with(model: nn.Module, path: Path, backbone: str) -> None:
         ) from error
 
 
-def _bank(run: Path, recipe: Recipe, store: FrameStore) -> Bank:
-    strategy, matcher = strategy_named(recipe.strategy), matcher_named(recipe.matcher)
-    chosen = recipe.threshold
-    return Bank(
-        run / "bank",
-        matcher=matcher,
-        strategy=strategy,
-        threshold=strategy.threshold_for(matcher) if chosen is None else chosen,
-        store=store,
-        even=recipe.even,
-    )
-
-
 def _source(given: _Given) -> Source[Batch]:
     """True pairs where there is no bank of targets."""
     recipe, found, store, bank = given.recipe, given.found, given.store, given.bank
     rank, count = given.processes.rank, given.processes.count
     drawing = Drawing(recipe.seed, recipe.batch, recipe.crop)
+    if recipe.pairs:
+        return FixedPairs(PairBatches(found.samples, store, drawing.shared(rank, count)), "pairs")
     if bank is None:
         with_truth = [sample for sample in found.samples if sample.truth is not None]
         if not with_truth:
@@ -245,7 +234,7 @@ def _source(given: _Given) -> Source[Batch]:
                 "no blurry frame has a true sharp version to learn from",
                 "omit --supervised, or use a paired data set",
             )
-        return Supervised(SupervisedBatches(with_truth, store, drawing.shared(rank, count)))
+        return FixedPairs(SupervisedBatches(with_truth, store, drawing.shared(rank, count)))
     own, synthetic = drawing.parted(recipe.anchor)
     if not own.batch:
         raise UserError(
@@ -290,8 +279,12 @@ def _snapshots(
     def take(step: int, average: nn.Module) -> None:
         blurry = torch.cat([store.cut(s.blurry, middle(s)) for s in followed])
         target, trust = torch.zeros_like(blurry), torch.zeros_like(blurry[:, :1])
+        boxes = [(s, middle(s)) for s in followed]
         if isinstance(source, Curriculum) and source.phase(step - 1) == "pseudo":
-            target, trust = _shown(source.pseudo, [(s, middle(s)) for s in followed], blurry)
+            target, trust = _shown(source.pseudo, boxes, blurry)
+        elif given.recipe.pairs:
+            shown = [paired(store, sample, crop) for sample, crop in boxes]
+            target, trust = (torch.cat(parts) for parts in zip(*shown, strict=True))
         deblur = Deblurrer(averaged_copy(average).cpu(), training_size=given.recipe.crop)
         observer.on_snapshot(Snapshot(step, blurry, target, trust, deblur(blurry)))
 

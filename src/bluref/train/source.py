@@ -12,20 +12,29 @@ from bluref.frames.references import Sample
 from bluref.pseudo.bank import Bank, BlurryItself, Teacher
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network, save_network
-from bluref.train.batches import Batch, BatchAt, PseudoBatches, SupervisedBatches
+from bluref.train.batches import Batch, BatchAt, PseudoBatches
 from bluref.train.loop import Interrupted, TellRefresh
 from bluref.train.processes import Alone, Processes
 
+TEACHER = "teacher"
+"""The folder, in that of a round, of the network that its frames were deblurred by."""
+
 
 @dataclass(frozen=True)
-class Supervised:
-    """True pairs all the way: the upper bound."""
+class FixedPairs:
+    """Pairs that do not change all the way: true ones, the upper bound, or those of another run.
 
-    batches: SupervisedBatches
+    Attributes:
+        batches: of them.
+        name: of the only phase.
+    """
+
+    batches: BatchAt
+    name: str = "supervised"
 
     def phase(self, step: int) -> str:
-        """Always `supervised`."""
-        return "supervised"
+        """Always the same."""
+        return self.name
 
     def round_at(self, step: int) -> int | None:
         """There are no rounds."""
@@ -123,16 +132,23 @@ class Curriculum:
         """
         if round_ == 0 and self.warm_start == 0:
             return BlurryItself()
-        folder = self.bank.folder / f"round-{round_:04d}" / "teacher"
+        folder = self.bank.round_folder(round_) / TEACHER
         try:
             load_network(folder)
         except UserError:  # not there yet, or torn
             save_network(average, folder, training_size=self.training_size, meta={"round": round_})
-        return _SavedTeacher(folder)
+        return SavedTeacher(folder)
 
 
-class _SavedTeacher:
-    """A network in a folder, as a teacher."""
+class SavedTeacher:
+    """A network in a folder, as a teacher.
+
+    Args:
+        folder: of the network.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.identity = (folder / "model.json").read_text("utf-8")

@@ -15,6 +15,7 @@ from typing import Any
 from bluref.errors import UserError
 from bluref.media.whole import write_text_whole
 from bluref.restore.deblurrer import Deblurrer
+from bluref.train.make_pairs import make_pairs
 from bluref.train.metrics import read_metrics
 from bluref.train.observe import Observer
 from bluref.train.recipe_file import differences, read_run
@@ -126,7 +127,8 @@ def _measure(
     else:
         _lend(place, folder)
         begun = (place / "recipe.yaml").is_file()
-        done = train(study.data, place, run.recipe, resume=begun, observer=observer)
+        data = _pairs(run.pairs_of, study, folder, observer) if run.pairs_of else study.data
+        done = train(data, place, run.recipe, resume=begun, observer=observer)
         if not done.finished:
             return None
         rows = read_metrics(place / "metrics.csv")
@@ -144,9 +146,28 @@ def _measure(
     return measured
 
 
+def _pairs(teacher: str, study: Study, folder: Path, observer: StudyObserver) -> Path:
+    """The folder of the pairs that a run of the study makes; what is made already stays.
+
+    Raises:
+        UserError: that run came to nothing, or its pairs cannot be made.
+    """
+    place, out = folder / "runs" / teacher, folder / "pairs" / teacher
+    if not (place / "result.json").is_file():
+        raise UserError(f"{teacher}, whose pairs it learns from, came to nothing", "see why above")
+    _lend(place, folder)
+    try:
+        make_pairs(place, out, data=study.data, observer=observer)
+    finally:
+        _take_back(place)
+    return out
+
+
 def _key(study: Study, run: Run) -> dict[str, Any]:
     """All that the figures of a run depend on, as JSON gives it back."""
+    taught = {"pairs_of": run.pairs_of} if run.pairs_of else {}
     return {
+        **taught,
         "recipe": _plain(run),
         "data": str(study.data.resolve()),
         "every_test": study.every_test,

@@ -30,11 +30,13 @@ class Variant:
         name: as the table calls it; empty where the file names no variants.
         fixed: value by recipe field.
         swept: the values of fields that the variant varies by itself.
+        pairs_of: the variant whose runs give the pairs that these learn from; empty for footage.
     """
 
     name: str
     fixed: Mapping[str, Any]
     swept: Values
+    pairs_of: str = ""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,21 @@ def _variants(listed: object, grid: Values, file: Path) -> tuple[Variant, ...]:
     names = [variant.name for variant in variants]
     if len(set(names)) < len(names):
         raise UserError(f"{file}: two variants bear one name", "rename one")
+    _check_teachers(variants, file)
     return tuple(variants)
+
+
+def _check_teachers(variants: Sequence[Variant], file: Path) -> None:
+    """Pairs come from a variant that stands before and learns from footage."""
+    teachers: set[str] = set()
+    for variant in variants:
+        if variant.pairs_of and variant.pairs_of not in teachers:
+            raise UserError(
+                f"{file}: variant {variant.name}: pairs_of names {variant.pairs_of!r}",
+                "name a variant above it that learns from footage",
+            )
+        if not variant.pairs_of and not {"supervised", "pairs"} & set(variant.fixed):
+            teachers.add(variant.name)
 
 
 def _variant(told: object, grid: Values, file: Path) -> Variant:
@@ -182,7 +198,10 @@ def _variant(told: object, grid: Values, file: Path) -> Variant:
     where = f"{file}: variant {name}"
     if name in ROWS:
         raise UserError(f"{where} bears the name of a row", f"use none of {', '.join(ROWS)}")
-    own = {field: value for field, value in told.items() if field != "name"}
+    own = {field: value for field, value in told.items() if field not in ("name", "pairs_of")}
+    pairs_of = told.get("pairs_of", "")
+    if not isinstance(pairs_of, str):
+        raise UserError(f"{where}: pairs_of is {pairs_of!r}", "name a variant above it")
     for field in own:
         if field in grid:
             raise UserError(
@@ -191,7 +210,9 @@ def _variant(told: object, grid: Values, file: Path) -> Variant:
     swept = {field: value for field, value in own.items() if isinstance(value, list)}
     single = {field: [value] for field, value in own.items() if field not in swept}
     fixed = {field: values[0] for field, values in _swept(single, where).items()}
-    return Variant(name, fixed, _swept(swept, where))
+    if pairs_of:
+        fixed["pairs"] = True
+    return Variant(name, fixed, _swept(swept, where), pairs_of)
 
 
 def _rows(listed: object, file: Path) -> tuple[str, ...]:

@@ -46,12 +46,14 @@ class Run:
         method: as the table calls it; runs that differ in nothing but Delta, N, backbone, strategy
             and seed share it.
         recipe: every choice.
+        pairs_of: name of the run whose pairs it learns from; empty for footage.
     """
 
     name: str
     kind: str
     method: str
     recipe: Recipe
+    pairs_of: str = ""
 
     @property
     def trains(self) -> bool:
@@ -70,7 +72,15 @@ def expand(study: Study) -> tuple[Run, ...]:
     count = sum(_combinations(_swept(study, variant)) for variant in study.variants)
     if count > MOST_RUNS:
         raise UserError(f"{study.file} asks for {count} runs", f"ask for {MOST_RUNS} at most")
-    runs = [run for variant in study.variants for run in _of_variant(study, variant)]
+    by_variant = {v.name: list(_of_variant(study, v)) for v in study.variants}
+    for variant in study.variants:
+        if variant.pairs_of:
+            teachers = by_variant[variant.pairs_of]
+            by_variant[variant.name] = [
+                replace(run, pairs_of=_teacher_of(run, teachers, study))
+                for run in by_variant[variant.name]
+            ]
+    runs = [run for listed in by_variant.values() for run in listed]
     before = [run for kind in (IDENTITY, COPY, WARM) for run in _bounds(study, kind, runs)]
     _refuse_equal([*before, *runs, *(after := [*_bounds(study, SUPERVISED, runs)])], study)
     return (*before, *runs, *after)
@@ -92,6 +102,25 @@ def _of_variant(study: Study, variant: Variant) -> Iterator[Run]:
         parts += _unusual(chosen, study.recipe)
         name = _slug([*parts, *_abbreviated(recipe, tuple(_SHORT))])
         yield Run(name, BLUREF, ", ".join(parts), recipe)
+
+
+def _teacher_of(run: Run, teachers: Sequence[Run], study: Study) -> str:
+    """The run of the other variant that agrees in all that the grid varies.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    names = [
+        teacher.name
+        for teacher in teachers
+        if all(getattr(teacher.recipe, f) == getattr(run.recipe, f) for f in study.grid)
+    ]
+    if len(names) != 1:
+        raise UserError(
+            f"{study.file}: {run.name} would learn from the pairs of {len(names)} runs",
+            "let pairs_of name a variant that varies nothing but what the grid does",
+        )
+    return names[0]
 
 
 def _bounds(study: Study, kind: str, runs: Sequence[Run]) -> Iterator[Run]:
@@ -146,7 +175,7 @@ def _refuse_equal(runs: Sequence[Run], study: Study) -> None:
     seen: dict[object, Run] = {}
     for run in runs:
         keys: list[object] = [run.name.casefold()]
-        keys += [run.recipe] if run.trains else []
+        keys += [(run.recipe, run.pairs_of)] if run.trains else []
         for key in keys:
             other = seen.setdefault(key, run)
             if other is not run:

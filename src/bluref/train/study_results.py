@@ -172,7 +172,7 @@ def _who(run: Run) -> dict[str, Any]:
     references = ("strategy", "delta", "refs")
     network = ("backbone", "seed", "steps")
     speaking = {
-        BLUREF: (*references, *network),
+        BLUREF: network if run.recipe.pairs else (*references, *network),
         WARM: network,
         SUPERVISED: network,
         COPY: ("delta", "refs"),

@@ -1,0 +1,35 @@
+"""The bank that a recipe asks for."""
+
+from pathlib import Path
+
+from bluref.frames.store import FrameStore
+from bluref.match.named import matcher_named
+from bluref.pseudo.bank import Bank
+from bluref.pseudo.gate import THRESHOLD
+from bluref.pseudo.strategy import strategy_named
+from bluref.train.moving import Moving
+from bluref.train.recipe import Recipe
+
+
+def bank_of(run: Path, recipe: Recipe, store: FrameStore) -> Bank:
+    """The bank of a run, empty or not.
+
+    Raises:
+        UserError: unknown strategy or matcher.
+    """
+    strategy, matcher = strategy_named(recipe.strategy), matcher_named(recipe.matcher)
+    chosen = recipe.threshold
+    return Bank(
+        run / "bank",
+        matcher=matcher,
+        strategy=strategy,
+        threshold=strategy.threshold_for(matcher) if chosen is None else chosen,
+        store=store,
+        even=recipe.even,
+    )
+
+
+def heed_gate(bank: Bank, recipe: Recipe, moving: Moving | None) -> None:
+    """Let references speak at a lower confidence where a gate judges afterwards."""
+    if moving is not None and recipe.gate and recipe.threshold is None:
+        bank.threshold = min(bank.threshold, THRESHOLD)
