@@ -79,7 +79,7 @@ def _held(sample: Sample, batches: PseudoBatches) -> Held:
     blurry = batches.store.cut(sample.blurry, crop)
     reblur = batches.moving.around([(sample, crop)]) if batches.moving else None
     target = batches.targets([(sample, crop)], blurry, reblur)
-    return Held(sample.blurry, blurry, target, reblur)
+    return Held(sample.blurry, crop, blurry, target, reblur)
 
 
 def _box(sample: Sample, batches: PseudoBatches) -> Crop:

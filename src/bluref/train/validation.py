@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from bluref.frames.clip import Frame
+from bluref.frames.crops import Crop
 from bluref.media.whole import write_text_whole
 from bluref.pseudo.target import PseudoSharp
 from bluref.restore.deblurrer import Deblurrer
@@ -36,12 +37,14 @@ class Held:
 
     Attributes:
         frame: it was cut from.
+        crop: the box.
         blurry: what it shows.
         target: of references that nobody trains on.
         reblur: how it came to be blurry, if that is known.
     """
 
     frame: Frame
+    crop: Crop
     blurry: Float[Tensor, "1 3 h w"]
     target: PseudoSharp
     reblur: Reblur | None
