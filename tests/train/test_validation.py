@@ -34,7 +34,7 @@ from bluref.train.validation import (
     read_validation,
 )
 
-FRAMES, SIDE = 30, 96
+FRAMES, SIDE = 32, 80
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,9 @@ def clip(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def footage_recipe(recipe):
     """A look after every second step, between checkpoints and at their steps."""
-    return replace(recipe, validate_every=2, steps=10)
+    return replace(
+        recipe, validate_every=2, steps=6, warm_start=0, save_every=4, snapshot_every=100
+    )
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +103,9 @@ def test_a_single_clip_holds_back_frames_that_nothing_learns_from(
 def test_the_best_checkpoint_is_that_of_the_highest_agreement(straight, footage_recipe):
     run, result = straight
     rows = read_validation(run / "validation.csv")
-    assert {row.step for row in rows} == {2, 4, 6, 8, 10}
-    means = {step: Look([r for r in rows if r.step == step], 0.05).agreement[1] for step in
-             range(2, 11, 2)}  # fmt: skip
+    assert {row.step for row in rows} == {2, 4, 6}
+    looks = {step: Look([r for r in rows if r.step == step], 0.05) for step in (2, 4, 6)}
+    means = {step: look.agreement[1] for step, look in looks.items()}
     best = max(means, key=means.__getitem__)
     kept = json.loads((run / "best" / "model.json").read_text())["meta"]
     assert kept["step"] == kept["best"]["step"] == best
@@ -169,7 +171,10 @@ class Killed(BaseException):
     """What kill -9 would be, if it could be raised."""
 
 
-@pytest.mark.parametrize("moment", ["judged 6", "step 5", "best", "rows"])
+SLOW = [pytest.param(moment, marks=pytest.mark.slow) for moment in ("judged 4", "rows", "step 3")]
+
+
+@pytest.mark.parametrize("moment", ["best", *SLOW])
 def test_killed_around_a_verdict_and_resumed_it_decides_alike(
     moment, clip, footage_recipe, straight, tmp_path, monkeypatch
 ):
@@ -187,7 +192,7 @@ def test_killed_around_a_verdict_and_resumed_it_decides_alike(
         if moment == "best":  # half way through the second one that is kept
             _die_at(patch, checkpoint, "save_network", 2)
         if moment == "rows":  # what was seen is written down, what follows from it is not
-            _die_after(patch, HeldOutValidation, "__call__", 3)
+            _die_after(patch, HeldOutValidation, "__call__", 2)
         with pytest.raises(Killed):
             train(clip, run, footage_recipe, observer=Deadly())
     assert train(clip, run, footage_recipe, resume=True).finished
@@ -220,12 +225,12 @@ def _die_after(patch, where, name, nth):
 
 
 def worse_and_worse(patch):
-    """Every look after the second finds less agreement."""
+    """Every look after the first finds less agreement."""
     real = HeldOutValidation.__call__
 
     def call(self, step, average):
         look = real(self, step, average)
-        lost = 0.5 * abs(step - 4)
+        lost = 0.5 * abs(step - 2)
         rows = [replace(row, agreement_after=30 - lost) for row in look.rows]
         self.rows[-len(rows) :] = rows
         return Look(rows, look.min_coverage)
@@ -233,40 +238,44 @@ def worse_and_worse(patch):
     patch.setattr(HeldOutValidation, "__call__", call)
 
 
-def test_training_stops_where_nothing_improves_any_more(
-    clip, footage_recipe, tmp_path, monkeypatch
-):
-    worse_and_worse(monkeypatch)
-    patient = replace(footage_recipe, patience=2, steps=12)
-    result = train(clip, tmp_path / "run", patient)
-    assert (result.steps, result.finished) == (8, True)
-    assert result.best.rows[0].step == 4
-    kept = json.loads((tmp_path / "run" / "best" / "model.json").read_text())["meta"]
-    assert kept["step"] == 4
-    again = train(clip, tmp_path / "run", patient, resume=True)
-    assert (again.steps, again.finished) == (8, True)
-    assert again.best.rows[0].step == 4
+@pytest.fixture(scope="module")
+def stopped(clip, footage_recipe, tmp_path_factory):
+    """A run of eight steps that nothing makes better after the second, and what it returned."""
+    run = tmp_path_factory.mktemp("stopped") / "run"
+    patient = replace(footage_recipe, patience=2, steps=8)
+    with pytest.MonkeyPatch.context() as patch:
+        worse_and_worse(patch)
+        return run, patient, train(clip, run, patient)
 
 
-def test_an_interrupted_run_stops_where_it_would_have_stopped(
-    clip, footage_recipe, tmp_path, monkeypatch
-):
+def test_training_stops_where_nothing_improves_any_more(clip, stopped):
+    run, patient, result = stopped
+    assert (result.steps, result.finished) == (6, True)
+    assert result.best.rows[0].step == 2
+    kept = json.loads((run / "best" / "model.json").read_text())["meta"]
+    assert kept["step"] == 2
+    again = train(clip, run, patient, resume=True)
+    assert (again.steps, again.finished) == (6, True)
+    assert again.best.rows[0].step == 2
+
+
+def test_an_interrupted_run_stops_where_it_would_have_stopped(clip, stopped, tmp_path, monkeypatch):
     class Interrupting(Observer):
         def on_step(self, step, loss):
-            if step == 7:
+            if step == 5:
                 os.kill(os.getpid(), signal.SIGINT)
 
     worse_and_worse(monkeypatch)
-    patient = replace(footage_recipe, patience=2, steps=12)
-    train(clip, tmp_path / "whole", patient)
+    whole, patient, _ = stopped
     halved = train(clip, tmp_path / "run", patient, observer=Interrupting())
-    assert (halved.steps, halved.finished) == (7, False)
-    assert train(clip, tmp_path / "run", patient, resume=True).steps == 8
-    assert everything(tmp_path / "run") == everything(tmp_path / "whole")
+    assert (halved.steps, halved.finished) == (5, False)
+    assert train(clip, tmp_path / "run", patient, resume=True).steps == 6
+    assert everything(tmp_path / "run") == everything(whole)
 
 
+@pytest.mark.slow
 def test_looking_changes_nothing_of_what_is_learnt(clip, footage_recipe, straight, tmp_path):
-    seldom = replace(footage_recipe, validate_every=10)
+    seldom = replace(footage_recipe, validate_every=6)
     train(clip, tmp_path / "run", seldom)
     for name in ("training.safetensors", "optimizer.pt"):
         mine, others = (run / "last" / name for run in (tmp_path / "run", straight[0]))
