@@ -31,7 +31,7 @@ class Options:
     `accelerate launch -m bluref train ...`."""
 
     json: bool = False
-    """Print one JSON object: run, steps, seconds."""
+    """Print one JSON object: run, steps, seconds, best_step, agreement_before, agreement_after."""
 
     recipe: Recipe = field(default_factory=Recipe)
     """Every choice of the run."""

@@ -1,6 +1,7 @@
 """What the verbs that train share: what their options start from, and what they tell at the end."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -48,13 +49,38 @@ def tell(result: "TrainResult", *, machine: bool, use: str, go_on: str) -> int:
         return 0  # the first of several processes speaks for all
     if machine:
         told = {"run": str(result.run), "steps": result.steps, "seconds": round(result.seconds, 2)}
-        sys.stdout.write(json.dumps(told) + "\n")
+        sys.stdout.write(json.dumps(told | _best_for_machines(result)) + "\n")
     elif result.finished:
-        sys.stderr.write(f"done: {result.steps} steps in {result.seconds:.0f} s\n{use}\n")
+        sys.stderr.write(f"done: {result.steps} steps in {result.seconds:.0f} s\n")
+        sys.stderr.write(f"{_best_for_people(result)}{use}\n")
     if not result.finished:
         sys.stderr.write(f"stopped at step {result.steps}; go on with: {go_on}\n")
         return 1
     return 0
+
+
+def _best_for_machines(result: "TrainResult") -> dict[str, int | float | None]:
+    """Where the best checkpoint was found and what it is worth; null where nothing is known."""
+    if result.best is None:
+        return {"best_step": None, "agreement_before": None, "agreement_after": None}
+    before, after = (None if math.isnan(v) else round(v, 3) for v in result.best.agreement)
+    step = result.best.rows[0].step
+    return {"best_step": step, "agreement_before": before, "agreement_after": after}
+
+
+def _best_for_people(result: "TrainResult") -> str:
+    """The same in a line, and a warning where nothing is gained; empty where nothing is known."""
+    told = _best_for_machines(result)
+    before, after = told["agreement_before"], told["agreement_after"]
+    if before is None or after is None:
+        return ""
+    line = (
+        f"on frames held back, agreement with the references went from {before:.2f} to"
+        f" {after:.2f} dB; best after {told['best_step']} steps\n"
+    )
+    if after > before:
+        return line
+    return line + "that is no gain: this network will hardly help, look at the pictures first\n"
 
 
 @contextmanager

@@ -10,6 +10,13 @@ PANELS = (
     ("px", {"epe": "error of the flow", "epe_coarse": "error of the coarsest level"}),
     ("share", {"pck1": "within 1 px", "p1": "said to be within 1 px"}),
     ("dB", {"agreement": "output against target (agreement)"}),
+    (
+        "dB",
+        {
+            "validation_gain": "frames held back: agreement, over that of the input",
+            "validation_reblur": "frames held back: blurred again, over the input",
+        },
+    ),
     ("share", {"coverage": "covered by references", "trust": "trust where covered"}),
     ("px", {"shift_x": "shift of the output, x", "shift_y": "shift of the output, y"}),
     (

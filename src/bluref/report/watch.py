@@ -1,5 +1,6 @@
 """Watching a run: contact sheets and curves into the run folder, progress to the terminal."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -79,6 +80,10 @@ class Watch(Observer):
         """Show how many pairs are made."""
         self._show("making pairs", done, total)
 
+    def on_hold_out(self, done: int, total: int) -> None:
+        """Show how many of the frames held back are matched."""
+        self._show("matching frames held back", done, total)
+
     def on_refresh(self, round_: int, done: int, total: int) -> None:
         """Show how many frames are matched."""
         self._show(f"matching, round {round_}", done, total)
@@ -101,6 +106,15 @@ class Watch(Observer):
             self.console.print(
                 f"step {row['step']} ({row['phase']}): {self._note}", highlight=False
             )
+
+    def on_validation(self, step: int, columns: Mapping[str, float], best: bool) -> None:
+        """Tell what frames held back say."""
+        gain, reblur = columns["validation_gain"], columns["validation_reblur"]
+        said = f"agreement with references {gain:+.2f} dB over the blurry frames"
+        if math.isnan(gain):
+            said = f"blurred again, nearer to the blurry frames by {reblur:+.2f} dB"
+        kept = ", the best so far" if best else ""
+        self.console.print(f"held back, after {step} steps: {said}{kept}", highlight=False)
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Draw the contact sheet, and the curves so far."""

@@ -53,10 +53,13 @@ def told_bytes(size: int) -> str:
     return f"{-(-size // MIB)}MiB"
 
 
-def default_budget() -> int:
-    """What this process holds already and half of what is free, at most MOST_BY_DEFAULT.
+def default_budget(*, most: int = MOST_BY_DEFAULT) -> int:
+    """What this process holds already and half of what is free.
 
     Free is what the machine can give without swapping and what its control group leaves.
+
+    Args:
+        most: bytes that are enough, unless more is held already.
     """
     free = int(psutil.virtual_memory().available)
     for limit, current in _LIMITS:
@@ -64,7 +67,7 @@ def default_budget() -> int:
         if allowed is not None and used is not None:
             free = min(free, max(0, allowed - used))
     held = resident()
-    return max(held, min(MOST_BY_DEFAULT, held + free // 2))
+    return max(held, min(most, held + free // 2))
 
 
 def resident() -> int:

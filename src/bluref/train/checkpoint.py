@@ -8,7 +8,7 @@ not safetensors and is opened as tensors only; `meta.json` the step and the seed
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -63,18 +63,44 @@ def save(folder: Path, state: State, *, files: NetworkFiles, meta: Mapping[str, 
     Raises:
         UserError: the disk is full or the place read-only; the old checkpoint is still there.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    old = folder.with_name(folder.name + ".old")
-    try:
-        repair(folder)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+
+    def fill(partial: Path) -> None:
         files.save(state.average, partial, meta)
         weights = {k: v.detach().contiguous() for k, v in state.model.state_dict().items()}
         save_file(weights, partial / "training.safetensors")
         torch.save(state.optimizer.state_dict(), partial / "optimizer.pt")
         text = json.dumps({"format": FORMAT, **meta}, indent=1)
         (partial / "meta.json").write_text(text, "utf-8")
+
+    _replace(folder, fill)
+
+
+def save_network(
+    folder: Path, network: nn.Module, *, files: NetworkFiles, meta: Mapping[str, Any]
+) -> None:
+    """Write `folder` with a network and no more: what people use, not what training goes on from.
+
+    Args:
+        folder: replaced as a whole, as by `save`.
+        network: what to save.
+        files: how it is written.
+        meta: what is to be remembered of it.
+
+    Raises:
+        UserError: the disk is full or the place read-only; what was there before still is.
+    """
+    _replace(folder, lambda partial: files.save(network, partial, meta))
+
+
+def _replace(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a folder beside its place and swap it in, whole."""
+    partial = folder.with_name(folder.name + ".partial")
+    old = folder.with_name(folder.name + ".old")
+    try:
+        repair(folder)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        fill(partial)
         for path in (*partial.iterdir(), partial):
             flush(path)
         if folder.exists():

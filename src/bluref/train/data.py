@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from bluref.errors import UserError
 from bluref.frames.clip import Frame
+from bluref.frames.hold_out import HeldOut, hold_out, scene_of, usual_share
 from bluref.frames.layouts import find_clips
 from bluref.frames.references import ReferenceRule, Sample, choose_references
 from bluref.frames.sharpness import image_sharpness
-from bluref.frames.split import split_clips, to_be_measured
+from bluref.frames.split import Footage, split_clips, to_be_measured
 from bluref.frames.store import FrameStore, check_sizes
 from bluref.train.found_pairs import check_pair_sizes, find_pairs, refuse_pairs
 from bluref.train.recipe import Recipe
@@ -24,28 +26,33 @@ class TrainingData:
         samples: blurry frames with their references.
         sharp: every sharp frame of the footage.
         left_out: blurry frames that no reference serves.
+        held: blurry frames held back for validation, with references that nobody trains on, or,
+            where their scene has no sharp frames of its own, with those of training.
+        around: the frames held back and those beside them in time, which show how they moved.
     """
 
     samples: Sequence[Sample]
     sharp: Sequence[Frame]
     left_out: int
+    held: Sequence[Sample] = ()
+    around: Sequence[Frame] = ()
 
     @property
     def frames(self) -> list[Frame]:
         """Every frame that training may read, truth included."""
         of_samples = [
             frame
-            for sample in self.samples
+            for sample in (*self.samples, *self.held)
             for frame in (sample.blurry, *sample.references, sample.truth)
             if frame is not None
         ]
-        return list(dict.fromkeys([*of_samples, *self.sharp]))
+        return list(dict.fromkeys([*of_samples, *self.sharp, *self.around]))
 
     @property
     def fingerprint(self) -> str:
         """Digest of which frames serve which, by identity: changes when the footage does."""
         digest = hashlib.blake2b(digest_size=16)
-        for sample in self.samples:
+        for sample in (*self.samples, *self.held):
             frames = (sample.blurry, *sample.references, sample.truth)
             digest.update("|".join(frame.key if frame else "-" for frame in frames).encode())
         return digest.hexdigest()
@@ -84,12 +91,56 @@ def find_training_data(
     rule = ReferenceRule(
         choice=recipe.choice, delta=recipe.delta, refs=recipe.refs, seed=recipe.seed
     )
-    samples = choose_references(footage, rule)
-    found = TrainingData(samples, footage.sharp, len(footage.blurry) - len(samples))
+    parts = _parted(footage, recipe)
+    samples = choose_references(parts.training, rule)
+    found = TrainingData(
+        samples,
+        parts.training.sharp,
+        left_out=len(parts.training.blurry) - len(samples),
+        held=_held_samples(parts, rule),
+        around=(*parts.held.blurry, *parts.held.sharp, *parts.gap),
+    )
     check_sizes(found.frames, store)
-    for sample in samples:
+    for sample in (*samples, *found.held):
         _check_references(sample, store)
     return found
+
+
+def _parted(footage: Footage, recipe: Recipe) -> HeldOut:
+    """What is learnt from, and what is held back."""
+    share = usual_share(footage) if recipe.hold_out is None else recipe.hold_out
+    if recipe.supervised:
+        share = 0.0
+    if recipe.supervised and recipe.hold_out:
+        raise UserError(
+            f"hold_out is {recipe.hold_out:g}, but --supervised has a truth to judge by",
+            "leave --hold-out out, and judge by bluref eval",
+        )
+    parts = hold_out(footage, share, seed=recipe.seed)
+    if recipe.hold_out and not parts.held.blurry:
+        raise UserError(
+            f"hold_out is {recipe.hold_out:g}, but the clips are too short to hold anything back",
+            "give longer clips or more of them, or leave --hold-out out",
+        )
+    return parts
+
+
+def _held_samples(parts: HeldOut, rule: ReferenceRule) -> list[Sample]:
+    """Blurry frames held back, with references.
+
+    Of a scene that has sharp frames, only those that are held back serve. Others have to make do
+    with what training learns from.
+    """
+    sharp, held = parts.training.sharp, parts.held
+    served = {scene_of(frame.clip) for frame in held.sharp}
+    learnt = {scene_of(frame.clip) for frame in sharp}
+    own = tuple(f for f in held.blurry if scene_of(f.clip) in served)
+    foreign = tuple(f for f in held.blurry if scene_of(f.clip) not in served | learnt)
+    samples: list[Sample] = []
+    for blurry, references in ((own, held.sharp), (foreign, sharp)):
+        with suppress(UserError):  # not one has a reference: validation then does without
+            samples += choose_references(Footage(blurry, references, held.truth), rule)
+    return sorted(samples, key=lambda sample: sample.blurry)
 
 
 def _check_references(sample: Sample, store: FrameStore) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from bluref.errors import UserError
 from bluref.train import checkpoint
 from bluref.train.average import move_average
+from bluref.train.best import Best, Validation
 from bluref.train.metrics import MetricsFile
 from bluref.train.observe import Observer
 from bluref.train.processes import Alone, Processes
@@ -82,6 +83,8 @@ class Trainer(Generic[BatchT]):
         snapshot: makes a picture of where training stands.
         processes: who else trains this network; the first of them writes all files.
         step: steps done.
+        validation: judges the averaged network, of which the best is kept in `best`.
+        best: its best verdict so far.
     """
 
     recipe: Schedule
@@ -95,26 +98,29 @@ class Trainer(Generic[BatchT]):
     snapshot: Callable[[int, nn.Module], None]
     processes: Processes = field(default_factory=Alone)
     step: int = 0
+    validation: Validation | None = None
+    best: Best = field(default_factory=Best)
     _learner: nn.Module = field(init=False)
     _round: int | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
+    _judged: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._learner = self.processes.wrap(self.state.model)
 
     def run(self) -> bool:
-        """Train until the recipe's last step, or until interrupted; save in either case.
+        """Train to the recipe's last step, till nothing improves or it is interrupted; then save.
 
         Ctrl-C finishes the step, or the frame that is being matched, saves and returns; a second
         one stops at once.
 
         Returns:
-            whether the last step was reached.
+            whether it is done: the last step was reached, or patience is exhausted.
         """
         started = time.monotonic() - self.metrics.seconds
         with _interrupts(self._stop, self.observer), ThreadPoolExecutor(1) as pool:
             ahead: Future[BatchT] | None = None
-            while self.step < self.recipe.steps and not self.processes.any(self._stop.is_set()):
+            while self.step < self.recipe.steps and not self.processes.any(self._must_stop()):
                 try:
                     self._renew()
                 except Interrupted:
@@ -128,7 +134,7 @@ class Trainer(Generic[BatchT]):
                 if self.processes.rank == 0:
                     self._keep(batch, seen, loss, time.monotonic() - started)
             self.save()
-        return self.step >= self.recipe.steps
+        return self.step >= self.recipe.steps or self._patience_is_exhausted()
 
     def update(self, batch: BatchT) -> tuple[float, Any]:
         """One optimizer step; returns the loss and what the task saw.
@@ -156,12 +162,18 @@ class Trainer(Generic[BatchT]):
         """Write the checkpoint `last`."""
         if self.processes.rank > 0:
             return
-        checkpoint.save(
-            self.folder / "last",
-            self.state,
-            files=self.files,
-            meta={"step": self.step, "seed": self.recipe.seed, "steps": self.recipe.steps},
-        )
+        checkpoint.save(self.folder / "last", self.state, files=self.files, meta=self._meta())
+
+    def _meta(self) -> dict[str, Any]:
+        meta = {"step": self.step, "seed": self.recipe.seed, "steps": self.recipe.steps}
+        return meta if self.validation is None else {**meta, "best": asdict(self.best)}
+
+    def _must_stop(self) -> bool:
+        return self._stop.is_set() or self._patience_is_exhausted()
+
+    def _patience_is_exhausted(self) -> bool:
+        patience = 0 if self.validation is None else self.validation.patience
+        return 0 < patience <= self.best.stale
 
     def _renew(self) -> None:
         """Renew the targets where a round begins, or where a resumed run finds itself in one."""
@@ -185,13 +197,30 @@ class Trainer(Generic[BatchT]):
         return next_ < self.recipe.steps and self.source.round_at(next_) == self._round
 
     def _keep(self, batch: BatchT, seen: Any, loss: float, seconds: float) -> None:  # noqa: ANN401
-        """Log, draw and save what is due after this step."""
-        if self._every(self.recipe.log_every):
+        """Judge, log, draw and save what is due after this step."""
+        last = self.step == self.recipe.steps
+        if self.validation is not None and (last or self._every(self.validation.every)):
+            self._validate(self.validation)
+        if self._judged or self._every(self.recipe.log_every):
             self._log(batch, seen, loss, seconds)
         if self._every(self.recipe.snapshot_every):
             self.snapshot(self.step, self.state.average)
         if self._every(self.recipe.save_every):
             self.save()
+
+    def _validate(self, validation: Validation) -> None:
+        """Judge the averaged network, and keep it if it is the best so far.
+
+        What a resumed run judges again it judges alike, and keeps alike.
+        """
+        verdict = validation(self.step, self.state.average)
+        self._judged = dict(verdict.columns)
+        self.best = self.best.after(self.step, verdict.score)
+        best = self.best.step == self.step
+        if best:
+            kept = self.state.average
+            checkpoint.save_network(self.folder / "best", kept, files=self.files, meta=self._meta())
+        self.observer.on_validation(self.step, verdict.columns, best)
 
     def _every(self, steps: int) -> bool:
         return self.step % steps == 0
@@ -204,8 +233,10 @@ class Trainer(Generic[BatchT]):
             "loss": loss,
             "learning_rate": learning_rate(self.recipe, self.step - 1),
             **self.task.describe(batch, seen),
+            **self._judged,
             "seconds": seconds,
         }
+        self._judged = {}  # each verdict stands in the row of its step
         self.metrics.add(row)
         self.observer.on_metrics(row)
 

@@ -12,7 +12,8 @@ from bluref.measure.shift import mean_shift
 from bluref.media.whole import write_text_whole
 from bluref.train.batches import Batch
 
-# Columns that end in `_truth` compare with true sharp frames, which never teach.
+# Columns that end in `_truth` compare with true sharp frames, which never teach; those that begin
+# with `validation_` are of frames held back, see `train.validation`.
 DEBLURRING = (
     "coverage",
     "trust",
@@ -22,6 +23,10 @@ DEBLURRING = (
     "input_psnr_truth",
     "target_psnr_truth",
     "output_psnr_truth",
+    "validation_agreement",
+    "validation_gain",
+    "validation_reblur",
+    "validation_detail",
 )
 
 

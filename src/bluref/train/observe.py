@@ -47,6 +47,9 @@ class Observer:
     def on_exposure(self, done: int, total: int) -> None:
         """How long the shutter was open is being found."""
 
+    def on_hold_out(self, done: int, total: int) -> None:
+        """Frames held back are being matched."""
+
     def on_refresh(self, round_: int, done: int, total: int) -> None:
         """Targets are being renewed."""
 
@@ -58,6 +61,9 @@ class Observer:
 
     def on_metrics(self, row: Mapping[str, float | str]) -> None:
         """A row was added to metrics.csv."""
+
+    def on_validation(self, step: int, columns: Mapping[str, float], best: bool) -> None:
+        """Frames held back were looked at; `best` if never before did they look as good."""
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """A picture of where training stands."""

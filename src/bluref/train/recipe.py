@@ -79,17 +79,29 @@ class Recipe(schedule.Schedule):
     """DATA holds pairs that `bluref pairs` made: learn from them, each pixel weighed by its
     trust."""
 
-    batch: int = 8
-    """Crops per step."""
+    batch: int | None = None
+    """Crops per step; if not given 8, or fewer where memory is short."""
 
-    crop: int = 128
-    """Side of the crops in pixels."""
+    crop: int | None = None
+    """Side of the crops in pixels; if not given 128, or less where frames are small or memory is
+    short."""
 
     loss: str = "l1"
     """Reconstruction loss: l1 or psnr."""
 
     min_coverage: float = 0.05
     """Share of a crop that references must cover, or the crop does not count."""
+
+    hold_out: float | None = None
+    """Share of the footage that is held back from training, to see on it which checkpoint is best;
+    if not given a tenth of footage, nothing of a paired data set."""
+
+    validate_every: int = 250
+    """Steps between two looks at what was held back."""
+
+    patience: int = 8
+    """Looks in a row that find nothing better, after which training stops; 0 to train to the
+    end."""
 
     def __post_init__(self) -> None:
         """Refuse what no run could do.
@@ -109,8 +121,10 @@ AT_LEAST = {
     "refresh_every": 1,
     "batch": 1,
     "crop": 32,
+    "validate_every": 1,
+    "patience": 0,
 }
-SHARES = (*schedule.SHARES, "threshold", "gate", "anchor", "reblur", "min_coverage")
+SHARES = (*schedule.SHARES, "threshold", "gate", "anchor", "reblur", "min_coverage", "hold_out")
 ABOVE_ZERO = (*schedule.ABOVE_ZERO, "exposure")
 # Written out, since the rooms that know them import torch; a test holds them against those.
 CHOICES = {

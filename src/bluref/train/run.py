@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,12 @@ from bluref.train.batches import (
     SupervisedBatches,
     SyntheticBatches,
 )
+from bluref.train.best import best_from
 from bluref.train.covering import choose_by_coverage
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles
+from bluref.train.fitting import BATCH, CROP, fitted
+from bluref.train.held import hold_ready
 from bluref.train.imported import plain_weights, recognise
 from bluref.train.loop import Source, Trainer
 from bluref.train.metrics import MetricsFile
@@ -43,6 +46,7 @@ from bluref.train.processes import Processes, find_processes
 from bluref.train.recipe import Recipe
 from bluref.train.run_folder import locked, settle
 from bluref.train.source import Curriculum, FixedPairs
+from bluref.train.validation import Held, HeldOutValidation, Judging, Look
 from bluref.weights.precision import prefers_bf16
 from bluref.weights.published import read_published
 
@@ -60,14 +64,16 @@ class TrainResult:
     Attributes:
         run: the run folder.
         steps: steps done so far.
-        finished: whether that is all of them.
+        finished: whether that is all of them, or as many as made it better.
         seconds: duration of this call.
+        best: what frames held back say of the network in `best`; None where there are none.
     """
 
     run: Path
     steps: int
     finished: bool
     seconds: float
+    best: Look | None = None
 
 
 def train(
@@ -105,21 +111,29 @@ def train(
             if processes.rank == 0:
                 stack.enter_context(locked(run, resume=resume))
             found = find_training_data(data, recipe, store, tell=observer.on_prepare)
+            recipe = fitted(run, recipe, found, store, processes.device, observer)
             settle(run, _described(data, recipe, found), observer)
             store.prepare(found.frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
+            checkpoint.repair(run / "best")
         if bank is not None and any(len(s.references) > recipe.refs for s in found.samples):
             found = choose_by_coverage(run, recipe, found, bank, observer, processes)
         moving = None
         if bank is not None and _needs_motion(recipe):
             moving = find_moving(run, recipe, found, bank, observer, processes)
             heed_gate(bank, recipe, moving)
+        held: list[Held] = []
+        with processes.first_goes_first():
+            if bank is not None and processes.rank == 0:
+                held = hold_ready(run, recipe, found, bank, moving, observer)
+        given = _Given(recipe, found, store, bank, moving, processes, held)
         # Several processes greet each other while a trainer is built.
-        trainer = _build(run, _Given(recipe, found, store, bank, moving, processes), observer)
+        trainer = _build(run, given, observer)
         observer.on_start(run, trainer.step, recipe.steps)
         finished = trainer.run()
         observer.on_end(run)
-    return TrainResult(run, trainer.step, finished, time.monotonic() - started)
+    best = _seen_at_best(trainer)
+    return TrainResult(run, trainer.step, finished, time.monotonic() - started, best)
 
 
 @dataclass(frozen=True)
@@ -132,6 +146,27 @@ class _Given:
     bank: Bank | None
     moving: Moving | None
     processes: Processes
+    held: Sequence[Held] = ()
+
+    @property
+    def drawing(self) -> Drawing:
+        """How items are drawn; `fitted` has settled how many."""
+        recipe = self.recipe
+        return Drawing(recipe.seed, recipe.batch or BATCH, recipe.crop or CROP)
+
+    def validation(self, run: Path, step: int) -> HeldOutValidation | None:
+        """Judges by the frames held back, if there are any."""
+        if not self.held:
+            return None
+        recipe = self.recipe
+        judging = Judging(
+            every=recipe.validate_every,
+            patience=recipe.patience,
+            min_coverage=recipe.min_coverage,
+            training_size=self.drawing.crop,
+            device=self.processes.device,
+        )
+        return HeldOutValidation(run, self.held, judging, upto=step)
 
     def synthetic(self, drawing: Drawing) -> BatchAt:
         """Sharp frames blurred by the footage's own motion, or by random kernels."""
@@ -166,10 +201,11 @@ def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
         optimizer=torch.optim.Adam(model.parameters(), lr=recipe.learning_rate),
     )
     source = _source(given)
-    files = DeblurringFiles(recipe.crop)
-    step = 0
+    files = DeblurringFiles(given.drawing.crop)
+    meta: dict[str, Any] = {}
     if resumed:
-        step = checkpoint.load(run / "last", state, files=files)["step"]
+        meta = checkpoint.load(run / "last", state, files=files)
+    step = int(meta.get("step", 0))
     use_bf16 = recipe.precision == "auto" and prefers_bf16(processes.device)
     return Trainer(
         recipe=recipe,
@@ -183,12 +219,21 @@ def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
         snapshot=_snapshots(given, source, observer),
         processes=processes,
         step=step,
+        validation=given.validation(run, step),
+        best=best_from(meta),
     )
+
+
+def _seen_at_best(trainer: Trainer[Batch]) -> Look | None:
+    validation, step = trainer.validation, trainer.best.step
+    if not isinstance(validation, HeldOutValidation) or step is None:
+        return None
+    return validation.look_at(step)
 
 
 def _needs_motion(recipe: Recipe) -> bool:
     """Whether sharp frames will be blurred along it, or outputs."""
-    synthesises = recipe.warm_start > 0 or round(recipe.batch * recipe.anchor) > 0
+    synthesises = recipe.warm_start > 0 or round((recipe.batch or BATCH) * recipe.anchor) > 0
     has_targets = recipe.warm_start < recipe.steps
     judges = max(recipe.reblur, recipe.gate) > 0 and has_targets
     return judges or (recipe.blur == "motion" and synthesises)
@@ -224,7 +269,7 @@ def _source(given: _Given) -> Source[Batch]:
     """True pairs where there is no bank of targets."""
     recipe, found, store, bank = given.recipe, given.found, given.store, given.bank
     rank, count = given.processes.rank, given.processes.count
-    drawing = Drawing(recipe.seed, recipe.batch, recipe.crop)
+    drawing = given.drawing
     if recipe.pairs:
         return FixedPairs(PairBatches(found.samples, store, drawing.shared(rank, count)), "pairs")
     if bank is None:
@@ -238,7 +283,7 @@ def _source(given: _Given) -> Source[Batch]:
     own, synthetic = drawing.parted(recipe.anchor)
     if not own.batch:
         raise UserError(
-            f"anchor {recipe.anchor} leaves no item of a batch of {recipe.batch} to the footage",
+            f"anchor {recipe.anchor} leaves no item of a batch of {drawing.batch} to the footage",
             "lower --anchor, or raise --batch",
         )
     synthetic = synthetic.shared(rank, count, before=own.batch)
@@ -257,7 +302,7 @@ def _source(given: _Given) -> Source[Batch]:
         anchor=given.synthetic(synthetic) if synthetic.batch else None,
         warm_start=min(recipe.warm_start, recipe.steps),
         refresh_every=recipe.refresh_every,
-        training_size=recipe.crop,
+        training_size=drawing.crop,
         processes=given.processes,
     )
 
@@ -285,7 +330,7 @@ def _snapshots(
         elif given.recipe.pairs:
             shown = [paired(store, sample, crop) for sample, crop in boxes]
             target, trust = (torch.cat(parts) for parts in zip(*shown, strict=True))
-        deblur = Deblurrer(averaged_copy(average).cpu(), training_size=given.recipe.crop)
+        deblur = Deblurrer(averaged_copy(average).cpu(), training_size=given.drawing.crop)
         observer.on_snapshot(Snapshot(step, blurry, target, trust, deblur(blurry)))
 
     return take
@@ -309,6 +354,7 @@ def _described(data: Path, recipe: Recipe, found: TrainingData) -> dict[str, dic
             "blurry_frames": len(found.samples),
             "sharp_frames": len(found.sharp),
             "left_out": found.left_out,
+            "held_out": len(found.held),
             "fingerprint": found.fingerprint,
         },
     }

@@ -16,7 +16,7 @@ class Bounds:
     """What the fields of a recipe may be.
 
     Attributes:
-        at_least: smallest value by field.
+        at_least: smallest value by field, if it is given.
         shares: fields that lie in [0, 1], if they are given.
         above_zero: fields that do not reach down to 0.
         choices: the words a field may be.
@@ -72,7 +72,8 @@ class Schedule:
             UserError: names the field and its bounds.
         """
         for name, least in bounds.at_least.items():
-            self.require(name, getattr(self, name) >= least, f"at least {least}")
+            value = getattr(self, name)
+            self.require(name, value is None or value >= least, f"at least {least}")
         for name in bounds.shares:
             value = getattr(self, name)
             self.require(name, value is None or 0 <= value <= 1, "in [0, 1]")

@@ -1,0 +1,133 @@
+"""How many crops of what side a step holds: as usual, or fewer where memory is short."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from bluref.degrade.synthesis import SynthesisConfig
+from bluref.frames.neighbours import with_neighbours
+from bluref.frames.store import FrameStore
+from bluref.restore.backbones import build_backbone
+from bluref.restore.memory import default_budget, resident
+from bluref.train.data import TrainingData
+from bluref.train.observe import Observer
+from bluref.train.recipe import AT_LEAST, Recipe
+from bluref.train.recipe_file import read_run_recipe
+
+# Where nobody says otherwise.
+BATCH, CROP = 8, 128
+# What is tried, one after the other: first fewer crops, then smaller ones.
+TRIED = ((8, 128), (6, 128), (4, 128), (4, 96), (2, 96), (2, 64), (1, 64), (1, 32))
+# Side of the crop on which memory is measured.
+PROBED = 64
+# Over what is kept for the gradients: gradients themselves, and what convolutions need at a time.
+# Measured: 0.8 to 1.2, for networks of four kinds.
+BESIDE = 1.3
+# Weights, gradients, two moments of Adam, and the average.
+COPIES = 5
+
+
+def fitted(
+    run: Path,
+    recipe: Recipe,
+    found: TrainingData,
+    store: FrameStore,
+    device: torch.device,
+    observer: Observer,
+) -> Recipe:
+    """The recipe with batch and crop as numbers; those that were given stay as they are.
+
+    A run that is resumed keeps its own, whatever memory there is now.
+
+    Args:
+        run: the run folder.
+        recipe: may leave both open.
+        found: no crop may be larger than the smallest of its frames.
+        store: tells their sizes.
+        device: whose memory counts.
+        observer: is told of anything unusual.
+
+    Raises:
+        UserError: the run's recipe.yaml is damaged, or a frame cannot be read.
+    """
+    if recipe.batch is not None and recipe.crop is not None:
+        return recipe
+    if (run / "recipe.yaml").exists():
+        before = read_run_recipe(run, Recipe)
+        return replace(recipe, batch=recipe.batch or before.batch, crop=recipe.crop or before.crop)
+    side = _largest_crop(recipe, found, store)
+    budget = memory_for_training(device)
+    batch, crop = choose_size(recipe, side, budget)
+    if (batch, crop) != (recipe.batch or BATCH, recipe.crop or CROP):
+        observer.on_message(
+            f"each step takes {batch} crops of {crop} pixels: the smallest frame allows"
+            f" {side}, memory {budget / 2**30:.1f} GiB (--batch and --crop set them)"
+        )
+    return replace(recipe, batch=batch, crop=crop)
+
+
+def choose_size(recipe: Recipe, side: int, budget: int) -> tuple[int, int]:
+    """Batch and crop: those of the recipe, or the first of `TRIED` that fit.
+
+    Args:
+        recipe: what it gives is taken as it is.
+        side: largest crop that frames allow, in pixels.
+        budget: bytes; the last of `TRIED` is taken even if it does not fit.
+    """
+    fixed, per_pixel = step_bytes(build_backbone(recipe.backbone))
+    crops = [recipe.crop or _even(min(crop, side)) for _, crop in TRIED]
+    sizes = [(recipe.batch or batch, crop) for (batch, _), crop in zip(TRIED, crops, strict=True)]
+    for batch, crop in sizes:
+        if fixed + batch * crop * crop * per_pixel <= budget:
+            return batch, crop
+    return sizes[-1]
+
+
+def step_bytes(model: nn.Module) -> tuple[int, float]:
+    """What training it holds at a time: bytes whatever the batch, and bytes per pixel of it.
+
+    One small crop goes through; what is kept for its gradients is counted, each memory once.
+
+    Args:
+        model: where the processor computes.
+    """
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, Tensor] = {}  # held while they are counted: a freed address is used again
+
+    def count(tensor: Tensor) -> Tensor:
+        address = tensor.untyped_storage().data_ptr()
+        if address not in own:
+            kept[address] = tensor
+        return tensor
+
+    probe = torch.zeros(1, 3, PROBED, PROBED).contiguous(memory_format=torch.channels_last)
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+        model(probe)
+    bytes_kept = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    return COPIES * weights, BESIDE * bytes_kept / PROBED**2
+
+
+def memory_for_training(device: torch.device) -> int:
+    """Bytes that one step may hold: half of what is free, since others want some as well."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0]) // 2
+    most = int(psutil.virtual_memory().total)
+    return default_budget(most=most) - resident()
+
+
+def _largest_crop(recipe: Recipe, found: TrainingData, store: FrameStore) -> int:
+    """In pixels: no frame is smaller, with what random kernels need around it if any blur."""
+    frames = [*(sample.blurry for sample in found.samples), *found.sharp]
+    smallest = min(min(store.size(frame)) for frame in frames)
+    kernels = recipe.blur == "kernels" or not with_neighbours(frames, frames)
+    synthesises = not recipe.supervised and (recipe.warm_start > 0 or recipe.anchor > 0)
+    return smallest - 2 * SynthesisConfig().margin * (kernels and synthesises)
+
+
+def _even(side: int) -> int:
+    """A multiple of 16, which networks like, but no less than any crop may be."""
+    return max(side // 16 * 16, AT_LEAST["crop"])

@@ -1,0 +1,108 @@
+"""The frames held back, made ready to judge by: references, motion and targets, once per run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bluref.frames.crops import Crop
+from bluref.frames.neighbours import with_neighbours
+from bluref.frames.randomness import item_generator, randint
+from bluref.frames.references import Sample
+from bluref.pseudo.bank import Bank, BlurryItself
+from bluref.pseudo.coverage import most_covering
+from bluref.pseudo.motion import FootageMotion
+from bluref.pseudo.strategy import strategy_named
+from bluref.train.batches import Drawing, PseudoBatches
+from bluref.train.data import TrainingData
+from bluref.train.moving import Moving
+from bluref.train.observe import Observer
+from bluref.train.recipe import Recipe
+from bluref.train.validation import Held
+
+FOLDER = "validation"
+# Frames that are looked at, spread over all that are held back, and the side of a box of each in
+# pixels: a look then costs about as much as a few steps.
+LOOKED_AT, SIDE = 24, 256
+WITHOUT = "no checkpoint is chosen, the last one is the result"
+
+
+def hold_ready(
+    run: Path,
+    recipe: Recipe,
+    found: TrainingData,
+    bank: Bank,
+    moving: Moving | None,
+    observer: Observer,
+) -> list[Held]:
+    """Boxes of frames held back with their targets; what is on disk already is kept.
+
+    None where nothing is held back, or where nothing could be said of it.
+
+    Args:
+        run: the run folder; `validation` in it holds the matches.
+        recipe: of the run.
+        found: with the samples held back.
+        bank: of the run's targets: another one like it serves here.
+        moving: how the training frames moved; what is held back was exposed for as long.
+        observer: watches.
+
+    Raises:
+        UserError: frames cannot be read, or the disk is full.
+    """
+    if not found.held:
+        if recipe.hold_out is None and not any(sample.truth for sample in found.samples):
+            observer.on_message(f"no clip is long enough to hold frames back: {WITHOUT}")
+        return []
+    bank = bank.beside(run / FOLDER / "bank")
+    samples = most_covering(
+        _spread(found.held), recipe.refs, matcher=bank.matcher, store=bank.store
+    )
+    own = None if moving is None else _moving(run, samples, found, bank, moving.exposure)
+    bank.refresh(0, samples, BlurryItself(), tell=observer.on_hold_out)
+    batches = PseudoBatches(
+        samples,
+        bank.store,
+        Drawing(recipe.seed, len(samples), SIDE),
+        bank,
+        round=0,
+        moving=own,
+        gate=recipe.gate,
+    )
+    held = [_held(sample, batches) for sample in samples]
+    if not any(one.tells(recipe.min_coverage) for one in held):
+        observer.on_message(f"references show nothing of the frames held back: {WITHOUT}")
+        return []
+    return held
+
+
+def _held(sample: Sample, batches: PseudoBatches) -> Held:
+    crop = _box(sample, batches)
+    blurry = batches.store.cut(sample.blurry, crop)
+    reblur = batches.moving.around([(sample, crop)]) if batches.moving else None
+    target = batches.targets([(sample, crop)], blurry, reblur)
+    return Held(sample.blurry, crop, blurry, target, reblur)
+
+
+def _box(sample: Sample, batches: PseudoBatches) -> Crop:
+    """A box anywhere in the frame: what it shows at its middle is often what moves least."""
+    size = batches.store.size(sample.blurry)
+    generator = item_generator(batches.drawing.seed, "validation", sample.blurry.key)
+    height, width = (min(SIDE, side) for side in size)
+    top, left = randint(generator, size[0] - height + 1), randint(generator, size[1] - width + 1)
+    return Crop(top, left, height, width)
+
+
+def _moving(
+    run: Path, samples: Sequence[Sample], found: TrainingData, bank: Bank, exposure: float
+) -> Moving:
+    plain = strategy_named("average")  # each neighbour is matched by itself
+    matches = bank.beside(run / FOLDER / "motion", strategy=plain, threshold=0.0, even=False)
+    beside = with_neighbours([sample.blurry for sample in samples], found.around)
+    motion = FootageMotion(beside, matches)
+    motion.find()
+    return Moving(motion, exposure)
+
+
+def _spread(samples: Sequence[Sample]) -> list[Sample]:
+    """At most so many, evenly spread."""
+    count = min(LOOKED_AT, len(samples))
+    return [samples[place * len(samples) // count] for place in range(count)]
