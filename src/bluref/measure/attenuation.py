@@ -41,11 +41,11 @@ def attenuation(
     Returns:
         one row (least, largest) for each of the n patches that are known and have texture.
     """
+    if min(blurry.shape[-2:]) < PATCH + 2:
+        return blurry.new_zeros(0, 2)
     grey = [image.mean(dim=1, keepdim=True) for image in (blurry, sharp)]
     inner = known[..., 1:-1, 1:-1].float()
     inner = 1 - F.max_pool2d(1 - inner, 2 * _AROUND + 1, 1, _AROUND)
-    if min(inner.shape[-2:]) < PATCH:
-        return blurry.new_zeros(0, 2)
     share = F.avg_pool2d(inner, PATCH).flatten()
     ours, theirs = (_tensors(image, inner)[share >= KNOWN] for image in grey)
     mass = share[share >= KNOWN, None]

@@ -162,7 +162,7 @@ class _Work:
         self.problems += leaked({**blurry, **sharp}, self._impressions(measured))
 
     def count(self) -> None:
-        """Note sets that are small."""
+        """Note sets that are small, and frames that are."""
         if self.found is None:
             return
         for role, count in (("blurry", len(self.found.samples)), ("sharp", len(self.found.sharp))):
@@ -170,6 +170,14 @@ class _Work:
                 told = f"only {count} frames, and a network wants hundreds"
                 fix = "give longer clips, or more of them"
                 self.problems.append(Problem(f"the {role} frames", told, fix, "thin"))
+        small = [
+            s.blurry for s in self.found.samples if min(self._size(s.blurry)) < self.recipe.crop
+        ]
+        if small:
+            height, width = self._size(small[0])
+            told = f"{width}x{height}, smaller than the crop of {self.recipe.crop}"
+            fix = f"lower --crop to {min(min(self._size(frame)) for frame in small)} or less"
+            self.problems.append(Problem(str(small[0]), told, fix, "hopeless"))
         if self.found.left_out:
             told = f"{self.found.left_out} have no sharp frame in their clip, and are left out"
             fix = "add sharp frames there, or use --choice coverage"
@@ -247,6 +255,9 @@ class _Work:
             brightness=self.brightness if self.matched else None,
             seconds=seconds,
         )
+
+    def _size(self, frame: Frame) -> tuple[int, int]:
+        return self.seen.sizes.get(frame) or self.store.size(frame)
 
     def _impressions(self, frames: Sequence[Frame]) -> Mapping[Frame, Impression]:
         looks = self.seen.looks

@@ -42,7 +42,7 @@ MATCHED = 2
 MOST_MATCHED = 8
 STEPS, SECONDS = 4, 4.0
 """Steps that are timed, and seconds after which no further one is begun."""
-PROBE, LONG = 64, 6.0
+PROBE, LONG = 64, 15.0
 """Side of a crop whose step tells whether a whole one would take longer than `LONG` seconds; then
 that is reckoned from it."""
 PIECE = 256
