@@ -10,6 +10,7 @@ from bluref.cli.main import main
 from bluref.media.picture import read_picture, write_picture
 
 SETTINGS = [
+    "--no-check",
     *("--steps", "4", "--warm-start", "1", "--refresh-every", "2", "--batch", "1", "--crop", "32"),
     *("--refs", "2", "--save-every", "2", "--log-every", "1", "--snapshot-every", "4"),
 ]
@@ -43,6 +44,14 @@ def test_train_tells_machines_what_it_did(data, tmp_path, capsys):
     assert told["run"] == str(folder)
     assert told["steps"] == 4
     assert told["seconds"] > 0
+
+
+def test_footage_is_checked_first_unless_one_says_otherwise(data, run, tmp_path, capsys):
+    assert not (run / "check.json").exists()
+    folder, settings = tmp_path / "run", [*SETTINGS[1:], "--steps", "1"]
+    assert main(["train", str(data), "-o", str(folder), *settings]) == 0
+    assert json.loads((folder / "check.json").read_text())["verdict"] == "thin"
+    assert "thin: training will run" in capsys.readouterr().err
 
 
 def test_resume_alone_knows_the_settings_of_the_run(data, run):

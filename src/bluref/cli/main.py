@@ -26,6 +26,7 @@ VERBS = {
     "match": "bluref.cli.match",
     "train-matcher": "bluref.cli.train_matcher",
     "eval-matcher": "bluref.cli.eval_matcher",
+    "check": "bluref.cli.check",
     "train": "bluref.cli.train",
     "study": "bluref.cli.study",
     "pairs": "bluref.cli.pairs",

@@ -19,6 +19,10 @@ class Options:
     output: Output
     """The run folder: new, or the run to go on with."""
 
+    no_check: bool = False
+    """Begin at once, without looking at the footage first (`bluref check`); train also on what the
+    check calls hopeless."""
+
     resume: bool = False
     """Go on with the run in the folder, bit for bit as if it had never stopped."""
 
@@ -54,6 +58,7 @@ def run(options: Options) -> int:
             resume=options.resume,
             observer=watch,
             device=options.device,
+            check=not options.no_check,
         )
     return tell(
         result,

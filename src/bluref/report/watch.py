@@ -60,6 +60,10 @@ class Watch(Observer):
         self.folder = folder
         self._show("training", step, steps)
 
+    def on_check(self, what: str, done: int, total: int) -> None:
+        """Show how far the check is."""
+        self._show(f"checking: {what}", done, total)
+
     def on_prepare(self, done: int, total: int) -> None:
         """Show how many frames are decoded."""
         self._show("decoding frames", done, total)

@@ -35,6 +35,9 @@ class Observer:
     def on_start(self, folder: Path, step: int, steps: int) -> None:
         """The run begins, or goes on, at `step`."""
 
+    def on_check(self, what: str, done: int, total: int) -> None:
+        """The footage is being looked at before anything else; `what` says how."""
+
     def on_prepare(self, done: int, total: int) -> None:
         """Frames are being decoded."""
 

@@ -30,6 +30,7 @@ from bluref.train.batches import (
     SyntheticBatches,
 )
 from bluref.train.best import best_from
+from bluref.train.check import check_before
 from bluref.train.covering import choose_by_coverage
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles
@@ -76,7 +77,7 @@ class TrainResult:
     best: Look | None = None
 
 
-def train(
+def train(  # noqa: PLR0913 - what, where to and how are four of them
     data: Path,
     run: Path,
     recipe: Recipe,
@@ -84,6 +85,7 @@ def train(
     resume: bool = False,
     observer: Observer | None = None,
     device: str = "cpu",
+    check: bool = False,
 ) -> TrainResult:
     """Train a deblurring network on footage, with no pairs.
 
@@ -96,9 +98,11 @@ def train(
         resume: go on from the run's last checkpoint, bit for bit as if never interrupted.
         observer: watches.
         device: where to compute, as torch names it, unless several processes were launched.
+        check: look at the footage first, and write RUN/check.json; not again on resume.
 
     Raises:
-        UserError: anything wrong with the data, the folder, the recipe or the disk.
+        UserError: anything wrong with the data, the folder, the recipe or the disk; or the check
+            found that training on this cannot work.
     """
     started = time.monotonic()
     processes = find_processes(device)
@@ -110,6 +114,8 @@ def train(
         with processes.first_goes_first():
             if processes.rank == 0:
                 stack.enter_context(locked(run, resume=resume))
+            if check and not resume and processes.rank == 0:
+                check_before(data, run, recipe, store, str(processes.device), observer)
             found = find_training_data(data, recipe, store, tell=observer.on_prepare)
             recipe = fitted(run, recipe, found, store, processes.device, observer)
             settle(run, _described(data, recipe, found), observer)

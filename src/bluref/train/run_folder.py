@@ -18,6 +18,8 @@ from bluref.train.recipe_file import differences, read_run
 
 # What runs on the same footage may share: decoded frames, and how they move.
 LENDABLE = ("frames", "motion")
+# What else is in the way of no run: left by one that died early, or that the check refused.
+HARMLESS = (".lock", "check.json")
 
 
 def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> None:
@@ -88,7 +90,7 @@ def _is_free(run: Path) -> bool:
     """Whether nothing is there, or only what others lend it or a run leaves that died early."""
     if not run.exists():
         return True
-    return run.is_dir() and {p.name for p in run.iterdir()} <= {".lock", *LENDABLE}
+    return run.is_dir() and {p.name for p in run.iterdir()} <= {*HARMLESS, *LENDABLE}
 
 
 def _lock(handle: int, run: Path) -> None:
