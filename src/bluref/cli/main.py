@@ -27,6 +27,7 @@ VERBS = {
     "train-matcher": "bluref.cli.train_matcher",
     "eval-matcher": "bluref.cli.eval_matcher",
     "train": "bluref.cli.train",
+    "report": "bluref.cli.report",
     "study": "bluref.cli.study",
     "import": "bluref.cli.import_",
     "deblur": "bluref.cli.deblur",

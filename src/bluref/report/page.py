@@ -5,9 +5,9 @@ run folder, and leaves out what is not there.
 """
 
 import json
-import math
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bluref.errors import UserError
@@ -17,17 +17,14 @@ from bluref.report.page_curves import curves_section
 from bluref.report.page_examples import Examples, find_examples
 from bluref.report.page_facts import RunFacts, read_facts
 from bluref.report.page_input import input_section
-from bluref.report.page_judged import Judged, middle_gain
 from bluref.report.page_markup import as_document, name_of, put, tag
 from bluref.report.page_recipe import recipe_section
+from bluref.report.page_verdict import verdict_section
 from bluref.report.page_viewer import viewer
 
 PAGE = "report.html"
 LIMIT = 8_000_000
 """Bytes of a page at most, whatever the run."""
-
-# Gain of the median frame in dB, and share of failures, up to which a run worked.
-WORKED, FEW = 0.3, 0.1
 
 
 def write_page(
@@ -74,7 +71,7 @@ def render(facts: RunFacts, examples: Examples) -> str:
     name = facts.run.resolve().name
     body = [
         _masthead(name, there),
-        tag("main", _verdict(facts, examples), *there),
+        tag("main", verdict_section(facts, examples), *there),
         _colophon(facts),
     ]
     return as_document(f"{name} \u00b7 BluRef", body)
@@ -83,11 +80,8 @@ def render(facts: RunFacts, examples: Examples) -> str:
 def saved_step(run: Path) -> int | None:
     """The step at which the network was saved that people use: the best one, else the last."""
     for folder in (run / "best", run / "last"):
-        try:
-            told = json.loads((folder / "meta.json").read_text("utf-8"))
-            return int(told["step"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return int(json.loads((folder / "meta.json").read_text("utf-8"))["step"])
     return None
 
 
@@ -99,80 +93,6 @@ def _masthead(name: str, sections: Sequence[ET.Element]) -> ET.Element:
     theme = tag("button", "Light or dark", type="button", class_="theme")
     brand = tag("p", "BluRef", class_="brand")
     return tag("header", tag("div", brand, tag("h1", name_of(name)), links, theme), class_="top")
-
-
-def _verdict(facts: RunFacts, examples: Examples) -> ET.Element:
-    """Whether it worked, in a sentence and a few figures."""
-    box = tag("section", class_="verdict", id="verdict", aria_label="Verdict")
-    judged = [one for one in examples.judged if math.isfinite(one.gain)]
-    word, sentence = _in_a_sentence(judged, examples) if facts.deblurs else ("A matcher", "")
-    put(box, tag("h2", word), tag("p", sentence, class_="lead") if sentence else None)
-    tiles = tag("dl", class_="tiles")
-    for name, value in _tiles(facts, judged):
-        put(tiles, tag("div", tag("dt", name), tag("dd", value)))
-    put(box, tiles)
-    if judged:
-        put(box, tag("p", _what_agreement_is(examples), class_="quiet"))
-    for note in facts.notes:
-        put(box, tag("p", note, class_="note"))
-    return box
-
-
-def _in_a_sentence(judged: Sequence[Judged], examples: Examples) -> tuple[str, str]:
-    if not judged:
-        return "Not judged", f"No frame could be judged: {examples.problem or 'there is none'}."
-    better = sum(one.gain > 0 for one in judged)
-    failed = sum(one.failed for one in judged)
-    whose = "held-out frames" if examples.held_out else "frames that it learnt from"
-    sentence = (
-        f"On {better} of {len(judged)} {whose}, the output is nearer to what sharp frames show"
-        f" than the blurry input was."
-    )
-    gain = middle_gain(judged)
-    if gain >= WORKED and failed <= FEW * len(judged):
-        return "It worked", sentence
-    if gain <= 0 or failed > len(judged) / 2:
-        return "It did not work", sentence
-    return "It worked in part", sentence
-
-
-def _tiles(facts: RunFacts, judged: Sequence[Judged]) -> list[tuple[str, str]]:
-    tiles = []
-    if judged:
-        gain = f"{middle_gain(judged):+.1f} dB".replace("-", "\u2212")
-        shown = sum(one.coverage for one in judged) / len(judged)
-        tiles += [
-            ("agreement, median frame", gain),
-            ("failed", f"{sum(one.failed for one in judged)} of {len(judged)}"),
-            ("shown by sharp frames", f"{shown:.0%}"),
-        ]
-    if facts.metrics:
-        last = facts.metrics[-1]
-        tiles.append(("steps", last["step"]))
-        with_time = last.get("seconds") or ""
-        if with_time.replace(".", "", 1).isdigit():
-            tiles.append(("training", _duration(float(with_time))))
-    return tiles
-
-
-def _duration(seconds: float) -> str:
-    minutes = round(seconds / 60)
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 100 else f"{seconds / 3600:.1f} h"
-
-
-def _what_agreement_is(examples: Examples) -> str:
-    where = (
-        ""
-        if examples.held_out
-        else " It is kinder than new footage would be: nothing was held out."
-    )
-    return (
-        "Agreement is how near a picture is to one made of your own sharp frames, in dB, weighted by"
-        " how far that can be trusted. No true sharp picture exists to compare with, so this is no"
-        f" PSNR.{where}"
-    )
 
 
 def _examples_section(examples: Examples) -> ET.Element | None:

@@ -45,7 +45,8 @@ def draw_chart(chart: Chart) -> ET.Element:
     for place, name in enumerate(lines):
         put(legend, tag("li", tag("i", class_=f"swatch c{place % 4}"), name))
     caption = tag("figcaption", tag("b", chart.title), f" {chart.unit}", legend)
-    scale = _Scale.around(every)
+    faint = [point for points in chart.dots.values() for point in _usual(points)]
+    scale = _Scale.around([*every, *faint])
     panel = tag(
         "svg",
         tag("title", _in_words(chart, lines)),
@@ -55,7 +56,7 @@ def draw_chart(chart: Chart) -> ET.Element:
     )
     put(panel, *_grid(scale), *[_upright(scale, at) for at in chart.marks])
     for place, name in enumerate(lines):
-        for x, y in thinned(chart.dots.get(name, ())):
+        for x, y in thinned(_usual(chart.dots.get(name, ()))):
             dot = {"cx": scale.across(x), "cy": scale.down(y), "r": 1.2}
             put(panel, tag("circle", class_=f"dot c{place % 4}", **dot))
     for place, points in enumerate(lines.values()):
@@ -68,6 +69,13 @@ def thinned(points: Sequence[Item], most: int = MOST_POINTS) -> Sequence[Item]:
     if len(points) <= most:
         return points
     return [points[round(n * (len(points) - 1) / (most - 1))] for n in range(most)]
+
+
+def _usual(points: Points) -> Points:
+    """Without the extremes, for which the others would have to shrink."""
+    values = sorted(y for _, y in points)
+    aside = len(values) // 20
+    return [(x, y) for x, y in points if values[aside] <= y <= values[-1 - aside]]
 
 
 def round_ticks(low: float, high: float, count: int = TICKS) -> list[float]:

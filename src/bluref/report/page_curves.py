@@ -52,7 +52,8 @@ def metrics_charts(facts: RunFacts) -> list[Chart]:
         if lines:
             title = TITLES.get(next(iter(labels)), next(iter(lines)))
             shown = "" if unit == title.lower() else unit
-            charts.append(Chart(title, shown, lines, dots, round_starts(rows)))
+            marks = [float(step) for step in round_starts(rows)]
+            charts.append(Chart(title, shown, lines, dots, marks))
     return charts
 
 

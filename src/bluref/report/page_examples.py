@@ -33,7 +33,7 @@ class Example:
         trust: to be laid over, covering what is not trusted.
         truth: the true sharp frame, where there is one.
         thumbnail: the whole frame.
-        held_out: whether training never saw it, and its figures are of the whole frame.
+        held_out: whether training never saw it, and its figures come from validation.
     """
 
     judged: Judged
@@ -54,7 +54,7 @@ class Examples:
     Attributes:
         judged: every judged frame, failures first.
         shown: some of them.
-        held_out: whether they were held out from training, and judged as whole frames.
+        held_out: whether they were held out from training, and judged by validation.
         problem: why there are none, or no pictures of them.
     """
 

@@ -97,8 +97,8 @@ def _coverage(shares: Sequence[float]) -> ET.Element:
         put(drawn, tag("rect", x=x, y=76 - high, width=29, height=high, class_="bar"))
         if count:
             put(drawn, tag("text", str(count), x=x + 14.5, y=71 - high, text_anchor="middle"))
-        put(drawn, tag("text", f"{10 * n}", x=x, y=92, text_anchor="middle"))
-    put(drawn, tag("text", "100 %", x=358, y=92, text_anchor="end"))
+    for share, x, anchor in ((0, 8, "start"), (50, 183, "middle"), (100, 358, "end")):
+        put(drawn, tag("text", f"{share} %", x=x, y=92, text_anchor=anchor))
     caption = tag("figcaption", tag("b", "Shown by sharp frames"), " judged frames by share")
     return tag("figure", caption, drawn, class_="panel")
 

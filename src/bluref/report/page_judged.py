@@ -28,8 +28,9 @@ class Judged:
         after: agreement of the output.
         coverage: share of it that references show, in [0, 1].
         apart: how far input and output lie beside the target, in pixels; None if not measured.
-        detail: of input and output, where it was measured.
-        reblur: difference of input and output, blurred again, from the input, likewise.
+        detail: of input and output, beyond noise, in dB, where it was measured.
+        reblur: how near input and output, blurred again along their motion, come to the input, in
+            dB, likewise.
         truth: PSNR of input and output against the true sharp frame, in dB, likewise.
     """
 
@@ -79,7 +80,7 @@ def why(judged: Judged) -> list[str]:
         said.append("it was nearly sharp before: little to gain, something to lose")
     if judged.detail and judged.detail[1] < judged.detail[0]:
         said.append("detail was lost: the network smoothed it")
-    if judged.reblur and judged.reblur[1] > judged.reblur[0]:
+    if judged.reblur and judged.reblur[1] < judged.reblur[0]:
         said.append("blurred again, the output is not what the camera saw: detail was made up")
     return said
 

@@ -10,14 +10,16 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from importlib import resources
+from typing import TypeAlias
 
-Child = ET.Element | str | None
+Child: TypeAlias = ET.Element | str | None
+Value: TypeAlias = str | int | float | None
 
 # Control characters, and what a file name holds that is no text.
 _UNSPEAKABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
-def tag(name: str, /, *children: Child, **attributes: str | float | None) -> ET.Element:
+def tag(name: str, /, *children: Child, **attributes: Value) -> ET.Element:
     """An element with what is in it.
 
     Args:

@@ -3,13 +3,14 @@
 import dataclasses
 import shlex
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from bluref.report.page_facts import RunFacts
-from bluref.report.page_markup import put, tag
+from bluref.report.page_markup import Child, put, tag
 from bluref.train.matcher_recipe import MatcherRecipe
 from bluref.train.recipe import Recipe
 
@@ -20,12 +21,12 @@ def recipe_section(facts: RunFacts) -> ET.Element:
     section = tag("section", tag("h2", "Do it again"), id="recipe")
     put(
         section,
-        tag("p", "The same network, bit for bit, on the same machine and versions:"),
-        _to_copy("command", command(facts), "Copy the command"),
+        tag("p", "The same choices on the same footage, into a new folder:"),
+        _to_copy("command", _unbroken(command(facts)), "Copy the command"),
         tag(
             "details",
             tag("summary", "recipe.yaml: every choice, footage, versions"),
-            _to_copy("yaml", told, "Copy the recipe"),
+            _to_copy("yaml", [told], "Copy the recipe"),
         ),
     )
     return section
@@ -64,7 +65,16 @@ def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _to_copy(name: str, text: str, label: str) -> ET.Element:
+def _to_copy(name: str, said: Sequence[Child], label: str) -> ET.Element:
     button = tag("button", label, type="button", class_="copy", data_copies=name)
-    said = tag("span", class_="copied", role="status")
-    return tag("div", tag("pre", text, id=name, tabindex="0"), button, said, class_="to-copy")
+    status = tag("span", class_="copied", role="status")
+    return tag("div", tag("pre", *said, id=name, tabindex="0"), button, status, class_="to-copy")
+
+
+def _unbroken(words: str) -> list[Child]:
+    """The command, to be broken into lines before an option and not within."""
+    parts = words.split(" --")
+    said: list[Child] = [parts[0]]
+    for part in parts[1:]:
+        said += [" ", tag("span", f"--{part}", class_="word")]
+    return said

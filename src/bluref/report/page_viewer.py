@@ -8,6 +8,8 @@ from bluref.report.page_judged import Judged, why
 from bluref.report.page_markup import name_of, put, tag
 
 OUTPUT = "output"
+# Width in pixels of pictures that would look coarse over the whole width of the page.
+SMALL = 400
 
 
 def viewer(example: Example, place: int) -> ET.Element:
@@ -18,12 +20,13 @@ def viewer(example: Example, place: int) -> ET.Element:
         place: its number on the page, from 1.
     """
     judged = example.judged
+    small = " small" if example.size[1] < SMALL else ""
     figure = tag(
         "article",
         _heading(judged),
         _stage(example),
         _controls(example, place),
-        class_="viewer failed" if judged.failed else "viewer",
+        class_=f"viewer{' failed' if judged.failed else ''}{small}",
         id=f"frame-{place}",
     )
     put(figure, _figures(example))
@@ -36,12 +39,13 @@ def _heading(judged: Judged) -> ET.Element:
     head = tag("header", words, verdict)
     reasons = why(judged)
     if reasons:
-        put(head, tag("p", reasons[0].capitalize() + _more(reasons[1:]), class_="why"))
+        put(head, tag("p", _sentence(reasons), class_="why"))
     return head
 
 
-def _more(reasons: list[str]) -> str:
-    return "".join(f"; {reason}" for reason in reasons) + "."
+def _sentence(reasons: list[str]) -> str:
+    text = "; ".join(reasons)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _verdict(judged: Judged) -> str:
@@ -134,18 +138,22 @@ def _figures(example: Example) -> ET.Element:
     if judged.apart is not None:
         rows.append(("beside the sharp frames by", _change(*judged.apart, "px", digits=2)))
     if judged.detail is not None:
-        rows.append(("detail", _change(*judged.detail, "", digits=3)))
+        rows.append(("detail beyond noise", _change(*judged.detail, "dB")))
+    if judged.reblur is not None:
+        rows.append(("blurred again, near the input", _change(*judged.reblur, "dB")))
     rows.append(("shown by sharp frames", f"{judged.coverage:.0%}"))
     told = tag("dl")
     for name, value in rows:
         put(told, tag("div", tag("dt", name), tag("dd", value)))
     alt = f"the whole of {judged.clip} frame {judged.index}, with a line around what is shown"
-    of = "whole frame" if example.held_out else "the part shown"
+    said = "Figures: input \u2192 output, of the part shown."
+    if example.held_out:
+        said = "Figures: input \u2192 output, of the part that validation looks at."
     return tag(
         "footer",
         tag("img", src=example.thumbnail, alt=alt, class_="whole", loading="lazy"),
         told,
-        tag("p", f"Figures of {of}: input \u2192 output.", class_="quiet"),
+        tag("p", said, class_="quiet"),
     )
 
 
