@@ -14,12 +14,12 @@ MOST_CLIPS = 400
 
 COLUMNS = (
     ("clip", "Clip"),
+    ("gain", "Change, dB"),
+    ("failed", "Failed"),
     ("frames", "Frames judged"),
     ("before", "Input, dB"),
     ("after", "Output, dB"),
-    ("gain", "Change, dB"),
     ("coverage", "Shown by sharp frames"),
-    ("failed", "Failed"),
 )
 
 
@@ -37,8 +37,9 @@ def clips_section(examples: Examples) -> ET.Element | None:
         button = tag("button", label, type="button")
         sorted_by = "ascending" if key == "gain" else None
         put(head, tag("th", button, scope="col", aria_sort=sorted_by, data_key=key))
-    table = tag("table", tag("caption", _caption(examples)), tag("thead", head), body)
-    section = tag("section", tag("h2", "Clip by clip"), id="clips")
+    table = tag("table", tag("thead", head), body)
+    said = tag("p", _caption(examples), class_="quiet")
+    section = tag("section", tag("h2", "Clip by clip"), said, id="clips")
     put(
         section, tag("div", table, class_="scroll", tabindex="0", role="region", aria_label="Clips")
     )
@@ -61,12 +62,12 @@ def _row(clip: str, judged: Sequence[Judged]) -> ET.Element:
     failed = sum(one.failed for one in judged)
     gain = _median([one.gain for one in judged])
     cells = [
+        ("bad" if gain < 0 else "", *_told(gain, "{:+.1f}")),
+        ("bad" if failed else "", float(failed), f"{failed}"),
         ("", float(len(judged)), f"{len(judged)}"),
         ("", *_told(_median([one.before for one in judged]), "{:.1f}")),
         ("", *_told(_median([one.after for one in judged]), "{:.1f}")),
-        ("bad" if gain < 0 else "", *_told(gain, "{:+.1f}")),
         ("", *_told(100 * _median([one.coverage for one in judged]), "{:.0f} %")),
-        ("bad" if failed else "", float(failed), f"{failed}"),
     ]
     row = tag("tr", tag("th", name_of(clip), scope="row", data_value=clip))
     for class_, value, text in cells:

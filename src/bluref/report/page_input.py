@@ -16,6 +16,8 @@ MOST_TIMELINES, MOST_PROBLEMS = 24, 50
 # A timeline's picture, in units of its own.
 WIDE, HIGH, BAND = 720, 64, 14
 ROLES = ("sharp", "blurry", "skip")
+# Columns drawn as lines, and their colours, which no role has.
+MEASURES = {"sharpness": "c0", "motion": "c3"}
 
 
 def input_section(facts: RunFacts, examples: Examples) -> ET.Element:
@@ -78,7 +80,7 @@ def _problem(problem: Mapping[str, Any]) -> ET.Element:
         name_of(str(path)) if path else None,
         ": " if path else None,
         str(problem.get("problem", "")),
-        tag("span", f" {fix}", class_="quiet") if fix else None,
+        tag("span", f". Fix: {fix}", class_="quiet") if fix else None,
     )
 
 
@@ -108,8 +110,8 @@ def _timelines(rows: Sequence[Row]) -> list[ET.Element]:
     legend = tag("ul", class_="legend")
     for role in ROLES:
         put(legend, tag("li", tag("i", class_=f"swatch {role}"), role))
-    for place, name in enumerate(("sharpness", "motion")):
-        put(legend, tag("li", tag("i", class_=f"swatch c{place}"), name))
+    for name, colour in MEASURES.items():
+        put(legend, tag("li", tag("i", class_=f"swatch {colour}"), name))
     drawn = [tag("h3", "Clips in time"), legend]
     drawn += [_timeline(name, found) for name, found in list(clips.items())[:MOST_TIMELINES]]
     if len(clips) > MOST_TIMELINES:
@@ -133,9 +135,9 @@ def _timeline(name: str, rows: Sequence[Row]) -> ET.Element:
         x, wide = WIDE * first / count, WIDE * (last - first) / count
         class_ = role if role in ROLES else "skip"
         put(drawn, tag("rect", x=x, y=HIGH, width=wide, height=BAND, class_=class_))
-    for place, column in enumerate(("sharpness", "motion")):
+    for column, colour in MEASURES.items():
         line = _line([number(row, column) for row in rows])
-        put(drawn, tag("path", d=line, class_=f"line c{place}") if line else None)
+        put(drawn, tag("path", d=line, class_=f"line {colour}") if line else None)
     return tag("figure", caption, drawn, class_="clip")
 
 
