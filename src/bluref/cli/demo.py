@@ -22,7 +22,7 @@ class Options:
 
     json: bool = False
     """Print one JSON object: psnr_input, psnr_output, psnr_warm_start, psnr_bound (null if it was
-    not asked for), seconds, picture."""
+    not asked for), seconds, picture, report."""
 
 
 def run(options: Options) -> int:
@@ -38,7 +38,7 @@ def run(options: Options) -> int:
             tell=watch.on_message,
         )
     if options.json:
-        told = {**asdict(found), "picture": str(found.picture)}
+        told = {**asdict(found), "picture": str(found.picture), "report": str(found.report)}
         sys.stdout.write(json.dumps(told) + "\n")
         return 0
     gain = found.psnr_output - found.psnr_input
@@ -51,6 +51,6 @@ def run(options: Options) -> int:
     if found.psnr_bound is not None:
         lines.append(f"trained with pairs (bound)  {found.psnr_bound:6.2f} dB")
     lines.append("PSNR on the blurry frames of held-out clips of the same scenes; 8-bit RGB, mean")
-    lines.append(f"{found.picture}  ({found.seconds:.0f} s)")
+    lines.append(f"{found.picture}, {found.report}  ({found.seconds:.0f} s)")
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

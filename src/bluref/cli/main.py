@@ -28,6 +28,7 @@ VERBS = {
     "eval-matcher": "bluref.cli.eval_matcher",
     "check": "bluref.cli.check",
     "train": "bluref.cli.train",
+    "report": "bluref.cli.report",
     "study": "bluref.cli.study",
     "pairs": "bluref.cli.pairs",
     "import": "bluref.cli.import_",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from bluref.cli.options import Input, Output
-from bluref.cli.training import RecipeFile, pointing_on, starting_from_recipe, tell
+from bluref.cli.training import RecipeFile, end_in_page, pointing_on, starting_from_recipe, tell
 from bluref.train.recipe import Recipe
 
 SUMMARY = "Train a deblurring network on your footage, with no pairs."
@@ -35,7 +35,8 @@ class Options:
     `accelerate launch -m bluref train ...`."""
 
     json: bool = False
-    """Print one JSON object: run, steps, seconds, best_step, agreement_before, agreement_after."""
+    """Print one JSON object: run, steps, seconds, report, best_step, agreement_before,
+    agreement_after."""
 
     recipe: Recipe = field(default_factory=Recipe)
     """Every choice of the run."""
@@ -60,9 +61,11 @@ def run(options: Options) -> int:
             device=options.device,
             check=not options.no_check,
         )
+        page = end_in_page(result, watch)
     return tell(
         result,
         machine=options.json,
         use=f"deblur with it: bluref deblur PICTURES... --model {result.run}",
         go_on=go_on,
+        page=page,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from bluref.cli.options import Output
-from bluref.cli.training import RecipeFile, pointing_on, starting_from_recipe, tell
+from bluref.cli.training import RecipeFile, end_in_page, pointing_on, starting_from_recipe, tell
 from bluref.train.matcher_recipe import MatcherRecipe
 
 SUMMARY = "Train a dense matcher on sharp pictures alone, warped and degraded on the fly."
@@ -33,7 +33,7 @@ class Options:
     matcher-compact, matcher-paper-1, matcher-paper-2; options on the command line win over it."""
 
     json: bool = False
-    """Print one JSON object: run, steps, seconds."""
+    """Print one JSON object: run, steps, seconds, report."""
 
     recipe: MatcherRecipe = field(default_factory=MatcherRecipe)
     """Every choice of the run."""
@@ -58,9 +58,11 @@ def run(options: Options) -> int:
             observer=watch,
             device=options.device,
         )
+        page = end_in_page(result, watch)
     return tell(
         result,
         machine=options.json,
         use=f"train a network with it: bluref train DATA -o RUN --matcher {result.run}",
         go_on=go_on,
+        page=page,
     )

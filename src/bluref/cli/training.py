@@ -15,6 +15,7 @@ import tyro
 from bluref.train.recipe_file import Kind, read_recipe, read_run_recipe
 
 if TYPE_CHECKING:
+    from bluref.report.watch import Watch
     from bluref.train.run import TrainResult
 
 RecipeFile = Annotated[Path | None, tyro.conf.arg(name="recipe", metavar="FILE")]
@@ -36,7 +37,18 @@ def starting_from_recipe(options: type[Any], kind: type[Kind]) -> Callable[[list
     return options_type
 
 
-def tell(result: "TrainResult", *, machine: bool, use: str, go_on: str) -> int:
+def end_in_page(result: "TrainResult", watch: "Watch") -> Path | None:
+    """Write the page of a run that is over; None if it is not, or if there can be none."""
+    from bluref.report.page import try_page
+
+    if not result.finished or os.environ.get("RANK", "0") != "0":
+        return None
+    return try_page(result.run, tell=watch.on_page, complain=watch.on_message)
+
+
+def tell(
+    result: "TrainResult", *, machine: bool, use: str, go_on: str, page: Path | None = None
+) -> int:
     """Say what a run did, and return the exit status.
 
     Args:
@@ -44,15 +56,25 @@ def tell(result: "TrainResult", *, machine: bool, use: str, go_on: str) -> int:
         machine: as one JSON object.
         use: what the result is good for, in a line.
         go_on: the command that goes on with a run that was stopped.
+        page: its report, if there is one.
     """
     if os.environ.get("RANK", "0") != "0":
         return 0  # the first of several processes speaks for all
     if machine:
-        told = {"run": str(result.run), "steps": result.steps, "seconds": round(result.seconds, 2)}
-        sys.stdout.write(json.dumps(told | _best_for_machines(result)) + "\n")
+        told = {
+            "run": str(result.run),
+            "steps": result.steps,
+            "seconds": round(result.seconds, 2),
+            "report": None if page is None else str(page),
+        }
+        sys.stdout.write(json.dumps(told | _best_for_machines(result)) + "
+")
     elif result.finished:
-        sys.stderr.write(f"done: {result.steps} steps in {result.seconds:.0f} s\n")
-        sys.stderr.write(f"{_best_for_people(result)}{use}\n")
+        sys.stderr.write(f"done: {result.steps} steps in {result.seconds:.0f} s
+")
+        sys.stderr.write(_best_for_people(result))
+        sys.stderr.write(f"{'' if page is None else f'look at it: {page}'}{chr(10) if page else ''}{use}
+")
     if not result.finished:
         sys.stderr.write(f"stopped at step {result.steps}; go on with: {go_on}\n")
         return 1

@@ -1,5 +1,6 @@
 """Curves of a run, drawn from its metrics.csv."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bluref.media.whole import whole_file
@@ -51,16 +52,16 @@ def draw_curves(metrics: Path, picture: Path) -> None:
             if not points:
                 continue
             steps, values = zip(*points, strict=True)
-            line = axes.plot(steps, _running_median(values), label=label)[0]
+            line = axes.plot(steps, running_median(values), label=label)[0]
             axes.plot(steps, values, ".", markersize=2, alpha=0.4, color=line.get_color())
-        for step in _round_starts(rows):
+        for step in round_starts(rows):
             axes.axvline(step, color="0.8", linewidth=1, zorder=0)
         axes.set_ylabel(unit)
         axes.legend(fontsize=8)
         if any(name.endswith("_truth") for name in lines):
             axes.set_title("against the truth, which training never sees", fontsize=9)
     if panels:
-        renewed = "; a grey line where targets were renewed" if _round_starts(rows) else ""
+        renewed = "; a grey line where targets were renewed" if round_starts(rows) else ""
         axes.set_xlabel(f"steps{renewed}")
     with whole_file(picture) as partial:
         figure.savefig(partial, dpi=110)
@@ -75,13 +76,15 @@ def _points(rows: list[dict[str, str]], name: str) -> list[tuple[int, float]]:
     ]
 
 
-def _running_median(values: tuple[float, ...], window: int = 9) -> list[float]:
+def running_median(values: Sequence[float], window: int = 9) -> list[float]:
+    """The median of each value and its neighbours, fewer at the ends."""
     half = window // 2
     spans = [sorted(values[max(0, i - half) : i + half + 1]) for i in range(len(values))]
     return [span[len(span) // 2] for span in spans]
 
 
-def _round_starts(rows: list[dict[str, str]]) -> list[int]:
+def round_starts(rows: list[dict[str, str]]) -> list[int]:
+    """Steps of the first row of every round of targets."""
     starts: dict[str, int] = {}
     for row in rows:
         if row["round"] != "":

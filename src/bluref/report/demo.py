@@ -23,6 +23,7 @@ from bluref.frames.sharpness import image_sharpness, split_by_sharpness
 from bluref.measure.psnr import psnr
 from bluref.media.picture import read_picture, write_picture
 from bluref.report.before_after import Row, before_after
+from bluref.report.page import write_page
 from bluref.restore.deblurrer import Deblurrer
 from bluref.train.evaluate import Evaluation, evaluate_pairs
 from bluref.train.observe import Observer
@@ -61,6 +62,7 @@ class DemoResult:
         psnr_bound: of a network trained with pairs as long; None if it was not asked for.
         seconds: duration of everything.
         picture: the before/after picture.
+        report: the page of the run.
     """
 
     psnr_input: float
@@ -69,6 +71,7 @@ class DemoResult:
     psnr_bound: float | None
     seconds: float
     picture: Path
+    report: Path
 
 
 def run_demo(
@@ -109,6 +112,8 @@ def run_demo(
     output = _measure(run, pairs)
     picture = folder / "before_after.jpg"
     write_picture(_draw(Deblurrer.from_pretrained(run), pairs), picture, quality=85)
+    tell("writing the report")
+    report = write_page(run)
     return DemoResult(
         psnr_input=output.identity.psnr,
         psnr_output=output.scores.psnr,
@@ -116,6 +121,7 @@ def run_demo(
         psnr_bound=_measure(folder / "bound", pairs).scores.psnr if with_bound else None,
         seconds=time.monotonic() - started,
         picture=picture,
+        report=report,
     )
 
 

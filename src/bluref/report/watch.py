@@ -142,6 +142,10 @@ class Watch(Observer):
         """Print it."""
         self.console.print(text, highlight=False)
 
+    def on_page(self, done: int, total: int) -> None:
+        """Show how many frames are judged for the run's page."""
+        self._show("judging frames for the report", done, total)
+
     def on_end(self, folder: Path) -> None:
         """Draw the last curves."""
         draw_curves(folder / "metrics.csv", folder / "curves.png")
