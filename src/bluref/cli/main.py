@@ -23,6 +23,7 @@ from bluref.errors import UserError
 VERBS = {
     "demo": "bluref.cli.demo",
     "simulate": "bluref.cli.simulate",
+    "curate": "bluref.cli.curate",
     "match": "bluref.cli.match",
     "train-matcher": "bluref.cli.train_matcher",
     "eval-matcher": "bluref.cli.eval_matcher",

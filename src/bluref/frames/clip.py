@@ -42,9 +42,11 @@ class Clip:
         sharp: frames that may serve as references.
         truth: for a clip of a paired data set, the sharp version of each blurry frame; it serves to
             measure and for the supervised bound, nothing else. Empty for real footage.
+        roles_known: somebody has said which is which, as a curated folder does: no split asks.
     """
 
     name: str
     blurry: Mapping[int, Frame]
     sharp: Mapping[int, Frame]
     truth: Mapping[int, Frame]
+    roles_known: bool = False

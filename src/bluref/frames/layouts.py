@@ -6,8 +6,10 @@
 | `rb2v` | `{blur,sharp}/SCENE/FRAME` | the sharp frame of the same name |
 | `phonecraft` | `{blurry,sharp}/CLIP`: separate blurry and sharp clips, unrelated in time | none |
 | `clips` | `CLIP`: folders of pictures or video files, roles not yet known | none |
+| `curated` | a `frames.csv` as `bluref curate` writes it, which holds the roles | none |
 
-Any of them may stand inside `train/` and `test/`. A clip is a folder of pictures or a video file.
+Any of them but the last may stand inside `train/` and `test/`. A clip is a folder of pictures or a
+video file.
 """
 
 import re
@@ -16,11 +18,13 @@ from pathlib import Path
 
 from bluref.errors import UserError
 from bluref.frames.clip import Clip, Frame
+from bluref.frames.curated import read_curated
+from bluref.frames.frame_table import TABLE
 from bluref.media.picture import list_pictures
 from bluref.media.video import is_video, probe_video
 
 Layout = str
-LAYOUTS: tuple[Layout, ...] = ("auto", "gopro", "rb2v", "phonecraft", "clips")
+LAYOUTS: tuple[Layout, ...] = ("auto", "gopro", "rb2v", "phonecraft", "clips", "curated")
 
 
 def find_clips(data: Path, *, part: str = "train", layout: Layout = "auto") -> list[Clip]:
@@ -37,7 +41,9 @@ def find_clips(data: Path, *, part: str = "train", layout: Layout = "auto") -> l
     """
     if not data.is_dir():
         raise UserError(f"{data} is not a folder", "point at a folder of clips or a data tree")
-    root = _part_of(data, part)
+    if layout == "auto" and (data / TABLE).is_file():
+        layout = "curated"
+    root = data if layout == "curated" else _part_of(data, part)
     if layout == "auto":
         layout = detect_layout(root)
     if layout not in _READERS:
@@ -61,7 +67,9 @@ def _part_of(data: Path, part: str) -> Path:
 
 
 def detect_layout(root: Path) -> Layout:
-    """The layout that the folder names of `root` suggest."""
+    """The layout that the folder names of `root` suggest, or a table in it tells."""
+    if (root / TABLE).is_file():
+        return "curated"
     names = {p.name for p in _entries(root) if p.is_dir()}
     if {"blurry", "sharp"} <= names:
         return "phonecraft"
@@ -105,13 +113,14 @@ _READERS: Mapping[Layout, Callable[[Path], list[Clip]]] = {
     "rb2v": _read_rb2v,
     "phonecraft": _read_phonecraft,
     "clips": _read_clips,
+    "curated": read_curated,
 }
 
 
 def _paired_clip(name: str, blur: Path, sharp: Path) -> Clip:
     """A clip whose blurry and sharp frames carry the same names."""
-    blurry_files = _pictures(blur)
-    sharp_files = _pictures(sharp) if sharp.is_dir() else {}
+    blurry_files = pictures_by_stem(blur)
+    sharp_files = pictures_by_stem(sharp) if sharp.is_dir() else {}
     if not blurry_files:
         raise UserError(f"no pictures in {blur}", "remove the scene, or put its frames there")
     missing = sorted(blurry_files.keys() - sharp_files.keys())
@@ -160,7 +169,7 @@ def _entries(folder: Path) -> list[Path]:
         ) from None
 
 
-def _pictures(folder: Path) -> dict[str, Path]:
+def pictures_by_stem(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by stem, in natural order: a frame keeps its name as PNG or JPEG."""
     pictures: dict[str, Path] = {}
     for path in list_pictures(folder):
@@ -171,7 +180,7 @@ def _pictures(folder: Path) -> dict[str, Path]:
 
 
 def _pictures_as_frames(name: str, folder: Path) -> dict[int, Frame]:
-    files = _pictures(folder)
+    files = pictures_by_stem(folder)
     numbers = frame_numbers(files)
     return {numbers[stem]: Frame(name, numbers[stem], path) for stem, path in files.items()}
 

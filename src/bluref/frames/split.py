@@ -40,8 +40,8 @@ def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Foot
     never interleave. `sharpness`: frames that are sharper than their neighbours in time are sharp,
     those that are less sharp are blurry, the rest is left out; of a paired data set it looks at the
     blurry frames alone, as if they were plain footage. `auto`: `alternating` for paired data sets,
-    `sharpness` for plain clips. Clips that were recorded as blurry or as sharp keep that role
-    whatever the split.
+    `sharpness` for plain clips. Clips that were recorded as blurry or as sharp, and frames
+    of a curated folder, keep their role whatever the split.
 
     Args:
         clips: what `layouts.find_clips` found.
@@ -73,7 +73,7 @@ def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Foot
 
 def to_be_measured(clip: Clip, how: Split) -> list[Frame]:
     """The frames of a clip whose sharpness `split_clips` asks for; none unless it decides."""
-    if not clip.blurry or not clip.sharp:
+    if clip.roles_known or not clip.blurry or not clip.sharp:
         return []
     if how == "sharpness" or (how == "auto" and not clip.truth):
         return list(clip.blurry.values())
@@ -81,7 +81,7 @@ def to_be_measured(clip: Clip, how: Split) -> list[Frame]:
 
 
 def _split_clip(clip: Clip, how: Split, sharpness: Sharpness) -> tuple[list[Frame], list[Frame]]:
-    if not clip.blurry or not clip.sharp:
+    if clip.roles_known or not clip.blurry or not clip.sharp:
         return list(clip.blurry.values()), list(clip.sharp.values())
     if to_be_measured(clip, how):
         return split_by_sharpness(clip.blurry, sharpness)

@@ -10,7 +10,7 @@ class Recipe(schedule.Schedule):
     """Every choice that a training run makes. Read from YAML, overridden on the command line."""
 
     layout: str = "auto"
-    """How the data folder is read: auto, gopro, rb2v, phonecraft, clips."""
+    """How the data folder is read: auto, gopro, rb2v, phonecraft, clips, curated."""
 
     split: str = "auto"
     """Which frames are blurry and which sharp: auto, alternating, halves, sharpness."""
@@ -129,7 +129,7 @@ ABOVE_ZERO = (*schedule.ABOVE_ZERO, "exposure")
 # Written out, since the rooms that know them import torch; a test holds them against those.
 CHOICES = {
     **schedule.CHOICES,
-    "layout": ("auto", "gopro", "rb2v", "phonecraft", "clips"),
+    "layout": ("auto", "gopro", "rb2v", "phonecraft", "clips", "curated"),
     "split": ("auto", "alternating", "halves", "sharpness"),
     "choice": ("auto", "near", "random", "coverage"),
     "backbone": ("small", "light", "nafnet-w32", "nafnet-w64", "restormer-small", "restormer"),

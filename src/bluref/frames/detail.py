@@ -1,0 +1,107 @@
+"""How much fine detail a frame holds, and where: what sharpness is measured from.
+
+A picture is halved again and again; at each size the squared differences between neighbours are
+gathered in four directions, over cells of `CELL` pixels. Blur takes from the fine sizes and leaves
+the coarse ones; texture that is rich or poor has more or less of both.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+CELL = 16
+"""Side of a cell in pixels of the picture that is looked at."""
+COARSE = 4  # halvings down to the size at which blur takes nothing yet
+FINE = (0, 1)  # halvings of the sizes that tell sharpness
+_QUIETEST = 0.01  # share of the cells that hold nothing but noise
+_LEAST = 0.3  # of the noise's energy: detail below it cannot be told from none
+_ROUNDING = 0.02  # squared grey levels of 255 that rounding leaves
+_VIEW = 160  # pixels of the longer side of the picture by which motion is found
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What is kept of a frame to compare it with its neighbours.
+
+    Attributes:
+        fine: natural log of the energy of each fine size, by cell; grey levels of 255, squared.
+        texture: root of the coarse energy by cell, in grey levels: how much a cell has to say.
+        energy: log of the whole frame's fine energy.
+        focus: log of fine over coarse energy, in the direction in which it is least: it hardly
+            depends on how rich the texture is, and moderately on which kind it is.
+        noise: energy that the quietest cells have at full size: noise, and coding of nothing.
+        view: a small picture, in grey levels.
+        step: pixels of the picture that was looked at per pixel of the view.
+        exposure: mean of the picture, in [0, 1].
+        spread: standard deviation of the picture, in [0, 1].
+    """
+
+    fine: Float[np.ndarray, "2 y x"]
+    texture: Float[np.ndarray, "y x"]
+    energy: float
+    focus: float
+    noise: float
+    view: Float[np.ndarray, "v u"]
+    step: int
+    exposure: float
+    spread: float
+
+
+def detail_of(grey: Float[Tensor, "h w"], *, noise: float | None = None) -> Detail:
+    """Measure a picture.
+
+    Args:
+        grey: levels in [0, 255].
+        noise: energy to take for noise, where neighbours have told; else the picture's own.
+    """
+    exposure, spread = float(grey.mean()) / 255, float(grey.std(correction=0)) / 255
+    step = max(1, round(max(grey.shape) / _VIEW))
+    energies = _energies(_padded(grey))  # sizes, 4, y, x
+    own = float(np.quantile(energies[0].mean(axis=0), _QUIETEST))
+    floor = (own if noise is None else noise) / 4.0 ** np.arange(COARSE + 1)[:, None, None, None]
+    energies = np.maximum(energies - floor, _LEAST * floor + _ROUNDING)
+    total = energies.sum(axis=(2, 3))  # sizes, 4
+    # As a view of small steps, averaged: noise must not be what motion is found by.
+    view = F.avg_pool2d(grey[None, None], step)[0, 0].numpy() if min(grey.shape) >= step else None
+    return Detail(
+        fine=np.log(energies[list(FINE)].mean(axis=1)),
+        texture=np.sqrt(energies[COARSE].mean(axis=0)),
+        energy=float(np.log(total[list(FINE)].sum(axis=1)).mean()),
+        focus=float(np.log(total[0] / total[COARSE]).min()),
+        noise=own,
+        view=grey.numpy() if view is None else view,
+        step=step,
+        exposure=exposure,
+        spread=spread,
+    )
+
+
+def _padded(grey: Float[Tensor, "h w"]) -> Float[Tensor, "1 1 H W"]:
+    """Whole cells; what remains at the right and below is cut off, of tiny pictures repeated."""
+    h, w = (side - side % CELL if side >= 4 * CELL else side for side in grey.shape)
+    fill = (0, -w % CELL, 0, -h % CELL)
+    return F.pad(grey[None, None, :h, :w], fill, mode="replicate")
+
+
+def _energies(picture: Float[Tensor, "1 1 h w"]) -> Float[np.ndarray, "sizes 4 y x"]:
+    """Mean squared difference to the neighbour right, below and along both diagonals, by cell."""
+    sizes = []
+    for halvings in range(COARSE + 1):
+        p = F.pad(picture, (0, 1, 0, 1), mode="replicate")
+        here, right, below, across = (
+            p[..., :-1, :-1],
+            p[..., :-1, 1:],
+            p[..., 1:, :-1],
+            p[..., 1:, 1:],
+        )
+        ways = torch.cat((right - here, below - here, across - here, below - right), dim=1)
+        # A diagonal neighbour is farther by the root of 2; energy grows about as distance squared.
+        squares = ways.square_() * ways.new_tensor([1, 1, 0.5, 0.5])[:, None, None]
+        side = CELL >> halvings
+        sizes.append(F.avg_pool2d(squares, side) if side > 1 else squares)
+        picture = F.avg_pool2d(picture, 2) if side > 1 else picture
+    return torch.cat(sizes).numpy()

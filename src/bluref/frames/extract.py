@@ -1,0 +1,66 @@
+"""Copies of the frames that have a role, as pictures beside their table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bluref.errors import UserError
+from bluref.frames.frame_table import FrameRow
+from bluref.media.picture import read_picture, write_picture
+from bluref.media.video import stream_video
+
+FRAMES = "frames"
+"""Folder in DATA that holds a folder of pictures per clip."""
+
+
+def extract(
+    rows: Sequence[FrameRow], out: Path, tell: Callable[[str, int, int], None]
+) -> list[FrameRow]:
+    """Write every sharp and blurry frame as `out`/frames/CLIP/NNNNNN.png, upright.
+
+    A picture that is there already is kept, so that an interrupted extraction goes on: run with the
+    same clips, it holds what it is named after.
+
+    Args:
+        rows: of the whole table.
+        out: the data folder.
+        tell: called with (clip, done, all) as pictures are written.
+
+    Returns:
+        the rows, those of written frames pointing to the pictures.
+
+    Raises:
+        UserError: the disk is full, or a frame cannot be read any more.
+    """
+    targets = {
+        place: out.absolute() / FRAMES / row.clip / f"{row.index:06d}.png"
+        for place, row in enumerate(rows)
+        if row.role != "skip"
+    }
+    missing = {place: path for place, path in targets.items() if not path.is_file()}
+    by_file: dict[Path, list[int]] = {}
+    for place in missing:
+        by_file.setdefault(rows[place].file, []).append(place)
+    done = 0
+    for file, places in by_file.items():
+        wanted = {rows[place].position: missing[place] for place in places}
+        clip = f"{rows[places[0]].clip}, copied"
+        if None in wanted:
+            write_picture(read_picture(file), wanted.pop(None))
+            tell(clip, done := done + 1, len(missing))
+            continue
+        for frame in stream_video(file):
+            if frame.index in wanted:
+                write_picture(frame.image, wanted.pop(frame.index))
+                tell(clip, done := done + 1, len(missing))
+            if not wanted:
+                break
+        if wanted:
+            raise UserError(
+                f"{file} ends before frame {min(p for p in wanted if p is not None)}",
+                "it has changed: curate it again",
+            )
+    return [
+        replace(row, file=targets[place], position=None) if place in targets else row
+        for place, row in enumerate(rows)
+    ]
