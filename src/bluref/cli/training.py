@@ -67,14 +67,11 @@ def tell(
             "seconds": round(result.seconds, 2),
             "report": None if page is None else str(page),
         }
-        sys.stdout.write(json.dumps(told | _best_for_machines(result)) + "
-")
+        sys.stdout.write(json.dumps(told | _best_for_machines(result)) + "\n")
     elif result.finished:
-        sys.stderr.write(f"done: {result.steps} steps in {result.seconds:.0f} s
-")
-        sys.stderr.write(_best_for_people(result))
-        sys.stderr.write(f"{'' if page is None else f'look at it: {page}'}{chr(10) if page else ''}{use}
-")
+        seen = "" if page is None else f"look at it: {page}\n"
+        sys.stderr.write(f"done: {result.steps} steps in {result.seconds:.0f} s\n")
+        sys.stderr.write(f"{_best_for_people(result)}{seen}{use}\n")
     if not result.finished:
         sys.stderr.write(f"stopped at step {result.steps}; go on with: {go_on}\n")
         return 1

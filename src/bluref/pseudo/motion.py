@@ -63,7 +63,9 @@ class FootageMotion:
         Raises:
             UserError: neighbours differ in size, or the disk is full.
         """
-        self.bank.refresh(0, self.samples[first::every], BlurryItself(), tell=tell)
+        samples = self.samples[first::every]
+        self.bank.store.prepare(frame for s in samples for frame in (s.blurry, *s.references))
+        self.bank.refresh(0, samples, BlurryItself(), tell=tell)
 
     def around(self, sample: Sample, crop: Crop) -> tuple[Motion, Float[Tensor, "1 1 h w"]]:
         """Motion inside a box of the sample's frame, flips applied, and how far to believe it.

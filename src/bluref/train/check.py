@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+import torch
+
 from bluref.errors import UserError
 from bluref.frames.clip import Clip, Frame
 from bluref.frames.layouts import find_clips
@@ -36,6 +38,7 @@ from bluref.train.check_files import (
 from bluref.train.check_leaks import leaked, repeated, shared_by_the_sets
 from bluref.train.check_report import CheckReport, Kind, Problem, verdict_of, worst_first
 from bluref.train.data import TrainingData, find_training_data
+from bluref.train.fitting import CROP, fitting
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 
@@ -87,7 +90,7 @@ def check(
     )
     work = _Work(recipe, store, seen)
     work.problems += [*size_problems(seen), *clip_problems(seen), *foreign_problems(data)]
-    work.find(data, tell)
+    work.find(data, device, tell)
     work.tell_broken(set(frames))
     if work.found is not None:
         work.look_for_leaks(measured)
@@ -130,12 +133,13 @@ class _Work:
     hours: float | None = None
     disk_bytes: int | None = None
 
-    def find(self, data: Path, tell: Tell) -> None:
-        """Give roles and references as training will, or note what stands in its way."""
+    def find(self, data: Path, device: str, tell: Tell) -> None:
+        """Give roles, references and crops as training will, or note what stands in its way."""
         try:
             self.found = find_training_data(
                 data, self.recipe, self.store, tell=lambda d, n: tell("decoding frames", d, n)
             )
+            self.recipe = fitting(self.recipe, self.found, self.store, torch.device(device))
         except UserError as error:
             known = any(str(frame) in error.problem for frame in self.seen.broken)
             if not known and not any(p.path in error.problem for p in self.problems):
@@ -170,12 +174,11 @@ class _Work:
                 told = f"only {count} frames, and a network wants hundreds"
                 fix = "give longer clips, or more of them"
                 self.problems.append(Problem(f"the {role} frames", told, fix, "thin"))
-        small = [
-            s.blurry for s in self.found.samples if min(self._size(s.blurry)) < self.recipe.crop
-        ]
+        crop = self.recipe.crop or CROP
+        small = [s.blurry for s in self.found.samples if min(self._size(s.blurry)) < crop]
         if small:
             height, width = self._size(small[0])
-            told = f"{width}x{height}, smaller than the crop of {self.recipe.crop}"
+            told = f"{width}x{height}, smaller than the crop of {crop}"
             fix = f"lower --crop to {min(min(self._size(frame)) for frame in small)} or less"
             self.problems.append(Problem(str(small[0]), told, fix, "hopeless"))
         if self.found.left_out:

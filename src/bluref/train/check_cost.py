@@ -20,7 +20,6 @@ from bluref.frames.clip import Frame
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
-from bluref.match.named import matcher_named
 from bluref.pseudo.bank import Bank, BlurryItself
 from bluref.pseudo.coverage import SHRINK
 from bluref.pseudo.exposure import FRAMES as FITTED
@@ -28,9 +27,11 @@ from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.restore.backbones import build_backbone
 from bluref.train.average import averaged_copy, move_average
+from bluref.train.banks import bank_of
 from bluref.train.batches import Batch, BatchAt, Drawing, PseudoBatches, SupervisedBatches
 from bluref.train.data import TrainingData
 from bluref.train.deblurring import Deblurring
+from bluref.train.fitting import BATCH, CROP
 from bluref.train.motion_batches import MotionBatches
 from bluref.train.moving import USUAL, Moving
 from bluref.train.processes import Alone
@@ -126,7 +127,7 @@ def measure_cost(found: TrainingData, recipe: Recipe, store: FrameStore, device:
             middle = max(len(found.samples) // 2 - count // 2, 0)
             samples = [_narrowed(s, recipe) for s in found.samples[middle : middle + count]]
             store.prepare([f for s in samples for f in (s.blurry, *s.references)])
-            bank = _bank(Path(folder), recipe, store)
+            bank = bank_of(Path(folder), recipe, store)
             pair, entry = _time_matching(bank, samples)
             source = _source(samples, found, bank, recipe)
         model = build_backbone(recipe.backbone)
@@ -152,18 +153,7 @@ def _frames(found: TrainingData) -> list[Frame]:
 
 
 def _drawing(recipe: Recipe) -> Drawing:
-    return Drawing(recipe.seed, recipe.batch, recipe.crop)
-
-
-def _bank(folder: Path, recipe: Recipe, store: FrameStore) -> Bank:
-    return Bank(
-        folder / "bank",
-        matcher=matcher_named(recipe.matcher),
-        strategy=strategy_named(recipe.strategy),
-        threshold=recipe.threshold or 0.5,
-        store=store,
-        even=recipe.even,
-    )
+    return Drawing(recipe.seed, recipe.batch or BATCH, recipe.crop or CROP)
 
 
 def _time_matching(bank: Bank, samples: list[Sample]) -> tuple[float, float]:
@@ -218,7 +208,8 @@ def _time_steps(model: nn.Module, source: BatchAt, recipe: Recipe, device: str) 
     step(Batch(tiny, tiny, torch.ones_like(tiny[:, :1])))
     started = time.monotonic()
     step(Batch(tiny, tiny, torch.ones_like(tiny[:, :1])))
-    reckoned = (time.monotonic() - started) * recipe.batch * (recipe.crop / PROBE) ** 2
+    drawing = _drawing(recipe)
+    reckoned = (time.monotonic() - started) * drawing.batch * (drawing.crop / PROBE) ** 2
     if reckoned > LONG:
         return reckoned
     seconds: list[float] = []

@@ -81,13 +81,7 @@ def find_training_data(
         found = TrainingData(find_pairs(data), (), left_out=0)
         check_pair_sizes(found.samples, store)
         return found
-    refuse_pairs(data)
-    clips = find_clips(data, part="train", layout=recipe.layout)
-    # A video is decoded once from its start, not once per frame that is measured.
-    store.prepare(
-        (frame for clip in clips for frame in to_be_measured(clip, recipe.split)), tell=tell
-    )
-    footage = split_clips(clips, recipe.split, lambda frame: image_sharpness(store.image(frame)))
+    footage = find_footage(data, recipe, store, tell=tell)
     rule = ReferenceRule(
         choice=recipe.choice, delta=recipe.delta, refs=recipe.refs, seed=recipe.seed
     )
@@ -104,6 +98,23 @@ def find_training_data(
     for sample in (*samples, *found.held):
         _check_references(sample, store)
     return found
+
+
+def find_footage(
+    data: Path,
+    recipe: Recipe,
+    store: FrameStore,
+    *,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Footage:
+    """Find the clips and give their frames roles; arguments and errors as above."""
+    refuse_pairs(data)
+    clips = find_clips(data, part="train", layout=recipe.layout)
+    # A video is decoded once from its start, not once per frame that is measured.
+    store.prepare(
+        (frame for clip in clips for frame in to_be_measured(clip, recipe.split)), tell=tell
+    )
+    return split_clips(clips, recipe.split, lambda frame: image_sharpness(store.image(frame)))
 
 
 def _parted(footage: Footage, recipe: Recipe) -> HeldOut:

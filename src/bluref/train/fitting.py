@@ -58,14 +58,20 @@ def fitted(
     if (run / "recipe.yaml").exists():
         before = read_run_recipe(run, Recipe)
         return replace(recipe, batch=recipe.batch or before.batch, crop=recipe.crop or before.crop)
-    side = _largest_crop(recipe, found, store)
-    budget = memory_for_training(device)
-    batch, crop = choose_size(recipe, side, budget)
-    if (batch, crop) != (recipe.batch or BATCH, recipe.crop or CROP):
+    sized = fitting(recipe, found, store, device)
+    if (sized.batch, sized.crop) != (recipe.batch or BATCH, recipe.crop or CROP):
         observer.on_message(
-            f"each step takes {batch} crops of {crop} pixels: the smallest frame allows"
-            f" {side}, memory {budget / 2**30:.1f} GiB (--batch and --crop set them)"
+            f"each step takes {sized.batch} crops of {sized.crop} pixels: the smallest frame allows"
+            f" {_largest_crop(recipe, found, store)}, memory"
+            f" {memory_for_training(device) / 2**30:.1f} GiB (--batch and --crop set them)"
         )
+    return sized
+
+
+def fitting(recipe: Recipe, found: TrainingData, store: FrameStore, device: torch.device) -> Recipe:
+    """The recipe with batch and crop as a run would begin with them now; the rest as `fitted`."""
+    side = _largest_crop(recipe, found, store)
+    batch, crop = choose_size(recipe, side, memory_for_training(device))
     return replace(recipe, batch=batch, crop=crop)
 
 

@@ -59,6 +59,19 @@ class Moving:
         return Reblur(Motion(still, still), still[:, :1], self.exposure)
 
 
+def motion_of(frames: Sequence[Frame], run: Path, bank: Bank) -> FootageMotion:
+    """The motion around frames, matched already or still to be.
+
+    Args:
+        frames: of a run, whatever their role; those of them without neighbours are left out.
+        run: the run folder; `motion` in it holds the matches.
+        bank: of the run's targets.
+    """
+    plain = strategy_named("average")  # each neighbour is matched by itself
+    matches = bank.beside(run / "motion", strategy=plain, threshold=0.0, even=False)
+    return FootageMotion(with_neighbours(frames, frames), matches)
+
+
 def find_moving(
     run: Path,
     recipe: Recipe,
@@ -88,16 +101,13 @@ def find_moving(
     """
     blurry = [sample.blurry for sample in found.samples]
     frames = [*found.sharp, *blurry]
-    samples = with_neighbours(frames, frames)
-    if not samples:
+    motion = motion_of(frames, run, bank)
+    if not motion.samples:
         observer.on_message(
             "no frame has a neighbour in time: sharp frames are blurred by random kernels,"
             " and nothing is blurred again (--gate, --reblur)"
         )
         return None
-    plain = strategy_named("average")  # each neighbour is matched by itself
-    matches = bank.beside(run / "motion", strategy=plain, threshold=0.0, even=False)
-    motion = FootageMotion(samples, matches)
     try:
         motion.find(first=processes.rank, every=processes.count, tell=observer.on_motion)
     except Exception:

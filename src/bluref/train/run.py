@@ -114,7 +114,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
         with processes.first_goes_first():
             if processes.rank == 0:
                 stack.enter_context(locked(run, resume=resume))
-            if check and not resume and processes.rank == 0:
+            if check and not resume and not recipe.pairs and processes.rank == 0:
                 check_before(data, run, recipe, store, str(processes.device), observer)
             found = find_training_data(data, recipe, store, tell=observer.on_prepare)
             recipe = fitted(run, recipe, found, store, processes.device, observer)

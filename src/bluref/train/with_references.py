@@ -1,0 +1,141 @@
+"""Mending the footage that a run learnt from with its own references, beside the network.
+
+At test time one network makes one pass over one picture. Whoever mends the very clip that was
+trained on still has its sharp frames: where they are trusted, they know more than any network.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from bluref.errors import UserError
+from bluref.frames.clip import Frame
+from bluref.frames.references import ReferenceRule, Sample, choose_references
+from bluref.frames.split import Footage
+from bluref.pseudo.blend import blended
+from bluref.pseudo.targets import whole_frame
+from bluref.restore.deblurrer import Deblurrer
+from bluref.train.data import find_footage
+from bluref.train.moving import motion_of
+from bluref.train.observe import Observer
+from bluref.train.run_targets import RunTargets, open_targets
+
+Image = Float[Tensor, "1 3 h w"]
+
+# Mean difference, of values in [0, 1], by which a frame of the film may be unlike what was decoded
+# for training: rounding to 8 bit, and colour conversions that round otherwise.
+ALIKE = 0.02
+
+
+class WithReferences:
+    """Has the last word on the frames of one film (`restore.video.Finish`).
+
+    Args:
+        targets: of the frames that have references, matched already.
+        samples: those frames, by their number in the film.
+    """
+
+    def __init__(self, targets: RunTargets, samples: Mapping[int, Sample]) -> None:
+        self.targets, self.samples = targets, samples
+        self.blended = 0
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever a frame would come out otherwise."""
+        digest = hashlib.blake2b(digest_size=16)
+        for number, sample in sorted(self.samples.items()):
+            digest.update(
+                f"{number} {self.targets.bank.digest(self.targets.round, sample)}".encode()
+            )
+        return digest.hexdigest()
+
+    @torch.no_grad()
+    def __call__(self, number: int, image: Image, result: Image) -> Image:
+        """The result, with what references show of the frame where they are trusted."""
+        sample = self.samples.get(number)
+        if sample is None or not self._is(image, sample.blurry):
+            return result
+        target, moving = self.targets.target(sample), self.targets.moving
+        if moving is None:
+            blur = sure = torch.zeros_like(target.weight)
+        else:
+            reblur = moving.around([(sample, whole_frame(self.targets.store.size(sample.blurry)))])
+            blur, sure = reblur.motion.blur(reblur.exposure), reblur.sure
+        self.blended += 1
+        return blended(result, target, blur, sure).clamp(0, 1)
+
+    def _is(self, image: Image, frame: Frame) -> bool:
+        """Whether the film's frame of this number is the one that was matched.
+
+        A damaged film may count its frames in another way when it is read for its own sake.
+        """
+        seen = self.targets.store.image(frame)
+        return seen.shape == image.shape and bool((seen - image).abs().mean() < ALIKE)
+
+
+def prepare_references(
+    run: Path,
+    film: Path,
+    network: Deblurrer,
+    *,
+    data: Path | None = None,
+    observer: Observer | None = None,
+) -> WithReferences:
+    """Match every blurred frame of a film with its references, on what the network makes of it.
+
+    The references of a frame are the sharp frames nearest to it in its own shot, held back from
+    training or not. Interrupted, it goes on where it was.
+
+    Args:
+        run: of the network; `mended` in it holds the matches.
+        film: one of the clips that the run learnt from.
+        network: the run's.
+        data: where the run's footage lies now, if it was moved.
+        observer: watches.
+
+    Raises:
+        UserError: no run there, its footage is gone, or the disk is too full.
+    """
+    observer = observer or Observer()
+    targets = open_targets(run, data=data, observer=observer)
+    recipe, store = targets.recipe, targets.store
+    footage = find_footage(targets.data, recipe, store, tell=observer.on_prepare)
+    mine = tuple(f for f in footage.blurry if f.position is not None and f.path.samefile(film))
+    rule = ReferenceRule(choice="near", delta=recipe.delta, refs=recipe.refs, seed=recipe.seed)
+    samples: list[Sample] = []
+    with suppress(UserError):  # not one has a reference: the network has to do without
+        samples = choose_references(Footage(mine, footage.sharp, {}), rule)
+    store.prepare((f for s in samples for f in (s.blurry, *s.references)), tell=observer.on_prepare)
+    bank = targets.bank.beside(run / "mended")
+    bank.refresh(
+        0, samples, _AsTeacher(network), tell=lambda done, all_: observer.on_refresh(0, done, all_)
+    )
+    moving = targets.moving
+    if moving is not None:
+        motion = motion_of([s.blurry for s in samples], run, targets.bank)
+        motion.find(tell=observer.on_motion)
+        moving = replace(moving, motion=motion)
+    known = replace(targets, bank=bank, round=0, moving=moving)
+    return WithReferences(
+        known, {s.blurry.position: s for s in samples if s.blurry.position is not None}
+    )
+
+
+@dataclass(frozen=True)
+class _AsTeacher:
+    """A finished network, whose output is matched."""
+
+    network: Deblurrer
+
+    @property
+    def identity(self) -> str:
+        return self.network.fingerprint
+
+    def __call__(self, image: Image) -> Image:
+        return self.network(image)
