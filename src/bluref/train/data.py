@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bluref.errors import UserError
@@ -17,6 +17,10 @@ from bluref.frames.store import FrameStore, check_sizes
 from bluref.train.found_pairs import check_pair_sizes, find_pairs, refuse_pairs
 from bluref.train.recipe import Recipe
 
+# Blurry frames of footage that are learnt from, and sharp ones that are blurred again, where nobody
+# says otherwise: more of them make every round of matching longer, and the disk fuller.
+MOST = 400
+
 
 @dataclass(frozen=True)
 class TrainingData:
@@ -24,7 +28,7 @@ class TrainingData:
 
     Attributes:
         samples: blurry frames with their references.
-        sharp: every sharp frame of the footage.
+        sharp: sharp frames of the footage to be blurred again; references may be others.
         left_out: blurry frames that no reference serves.
         held: blurry frames held back for validation, with references that nobody trains on, or,
             where their scene has no sharp frames of its own, with those of training.
@@ -86,11 +90,13 @@ def find_training_data(
         choice=recipe.choice, delta=recipe.delta, refs=recipe.refs, seed=recipe.seed
     )
     parts = _parted(footage, recipe)
-    samples = choose_references(parts.training, rule)
+    most = recipe.most if recipe.most is not None else 0 if footage.truth else MOST
+    blurry, sharp = _spread(parts.training.blurry, most), _spread(parts.training.sharp, most)
+    samples = choose_references(replace(parts.training, blurry=blurry), rule)
     found = TrainingData(
         samples,
-        parts.training.sharp,
-        left_out=len(parts.training.blurry) - len(samples),
+        sharp,
+        left_out=len(blurry) - len(samples),
         held=_held_samples(parts, rule),
         around=(*parts.held.blurry, *parts.held.sharp, *parts.gap),
     )
@@ -98,6 +104,12 @@ def find_training_data(
     for sample in (*samples, *found.held):
         _check_references(sample, store)
     return found
+
+
+def _spread(frames: Sequence[Frame], most: int) -> tuple[Frame, ...]:
+    """At most so many, evenly spread over all; 0 for all."""
+    count = min(most or len(frames), len(frames))
+    return tuple(frames[place * len(frames) // count] for place in range(count))
 
 
 def find_footage(

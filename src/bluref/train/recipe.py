@@ -92,6 +92,10 @@ class Recipe(schedule.Schedule):
     min_coverage: float = 0.05
     """Share of a crop that references must cover, or the crop does not count."""
 
+    most: int | None = None
+    """Blurry frames to learn from at most, spread evenly over the footage; if not given 400, but of
+    a paired data set all; 0 for all."""
+
     hold_out: float | None = None
     """Share of the footage that is held back from training, to see on it which checkpoint is best;
     if not given a tenth of footage, nothing of a paired data set."""
@@ -121,6 +125,7 @@ AT_LEAST = {
     "refresh_every": 1,
     "batch": 1,
     "crop": 32,
+    "most": 0,
     "validate_every": 1,
     "patience": 0,
 }
