@@ -1,10 +1,11 @@
 """Runs that come after other runs: what is skipped, what is done anew, and what is left alone."""
 
 import os
+from contextlib import suppress
 
 import pytest
 import torch
-from tests.restore.batches import deblur_files, inverter, is_inverted, paint, tree
+from tests.restore.batches import UNGUARDED, deblur_files, inverter, is_inverted, paint, tree
 
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.ledger import Ledger
@@ -104,3 +105,67 @@ def test_interrupted_work_goes_on_where_it_was(tmp_path, invert):
     assert tree(tmp_path / "out") == ["0.png", "1.png"]
     report = deblur_files([tmp_path / "in"], tmp_path / "out", invert)
     assert (report.done, report.skipped) == (2, 2)
+
+
+@pytest.mark.parametrize("error", [MemoryError, ZeroDivisionError, KeyboardInterrupt])
+def test_work_that_failed_lays_no_claim_to_what_is_put_in_its_place(tmp_path, invert, error):
+    class Failing(torch.nn.Module):
+        def forward(self, x):
+            raise error
+
+    source = paint(tmp_path / "a.png")
+    failing = Deblurrer(Failing(), training_size=None, precision="fp32")
+    with suppress(ZeroDivisionError, KeyboardInterrupt):
+        assert len(deblur_files([source], tmp_path / "out", failing).failed) == 1
+    mine = paint(tmp_path / "out" / "a.png", level=0.5).read_bytes()
+    report = deblur_files([source], tmp_path / "out", invert)
+    assert report.done == 0
+    assert "not known to be made from" in report.failed[0].reason
+    assert (tmp_path / "out" / "a.png").read_bytes() == mine
+
+
+def test_an_old_result_stays_known_when_making_it_anew_fails(tmp_path, invert):
+    source = paint(tmp_path / "a.png")
+    deblur_files([source], tmp_path / "out", invert)
+    small = PhotoOptions(guard=False, max_pixels=1)
+    report = deblur_files([source], tmp_path / "out", invert, options=small, existing="overwrite")
+    assert len(report.failed) == 1
+    report = deblur_files([source], tmp_path / "out", invert)
+    assert (report.done, report.skipped, report.failed) == (0, 1, ())
+
+
+TRUSTING = PhotoOptions(guard=False, trust=True)
+
+
+def test_a_map_of_trust_that_is_missing_is_made_again(tmp_path, invert):
+    source, map_of = paint(tmp_path / "a.png"), tmp_path / "out" / "a.png.trust.png"
+
+    def run(options=TRUSTING):
+        report = deblur_files([source], tmp_path / "out", invert, options=options)
+        assert report.failed == ()
+        return report.done
+
+    assert [run(UNGUARDED), run(), run(), run(UNGUARDED)] == [1, 1, 0, 0]
+    map_of.unlink()
+    assert [run(UNGUARDED), run(), run()] == [0, 1, 0]
+    assert map_of.is_file()
+
+
+def test_a_file_that_only_looks_like_a_map_of_trust_is_never_replaced_unasked(tmp_path, invert):
+    source, foreign = paint(tmp_path / "a.png"), paint(tmp_path / "out" / "a.png.trust.png")
+    mine = foreign.read_bytes()
+    report = deblur_files([source], tmp_path / "out", invert, options=TRUSTING)
+    (failure,) = report.failed
+    assert "a.png.trust.png is there, and not known" in failure.reason
+    assert tree(tmp_path / "out") == ["a.png.trust.png"]
+    for done, skipped in ((1, 0), (0, 1)):  # the picture is made, without a map
+        report = deblur_files([source], tmp_path / "out", invert, options=TRUSTING, existing="skip")
+        assert (report.done, report.skipped, report.failed) == (done, skipped, ())
+        assert report.kept == (str(foreign),)
+    assert is_inverted(tmp_path / "out" / "a.png")
+    assert foreign.read_bytes() == mine
+    report = deblur_files(
+        [source], tmp_path / "out", invert, options=TRUSTING, existing="overwrite"
+    )
+    assert report.done == 1
+    assert foreign.read_bytes() != mine

@@ -7,6 +7,9 @@ import pytest
 from tests.restore.batches import deblur_files, inverter, paint, tree
 
 from bluref.errors import UserError
+from bluref.restore.one_photo import PhotoOptions
+
+TRUSTING = PhotoOptions(guard=False, trust=True)
 
 
 @pytest.fixture
@@ -115,3 +118,87 @@ def test_a_folder_that_cannot_be_listed_fails_alone(tmp_path, invert, monkeypatc
     report = deblur_files([tmp_path / "in"], tmp_path / "out", invert)
     assert report.done == 1
     assert [failure.path for failure in report.failed] == [str(tmp_path / "in" / "x")]
+
+
+def test_maps_of_trust_beside_their_pictures_are_no_inputs(tmp_path, invert):
+    for name in ("a.png", "a.png.trust.png", "b.png.trust.png"):
+        paint(tmp_path / "in" / name)
+    for _ in range(2):
+        report = deblur_files([tmp_path / "in"], tmp_path / "out", invert, options=TRUSTING)
+        assert report.failed == ()
+    made = ["a.png", "a.png.trust.png", "b.png.trust.png", "b.png.trust.png.trust.png"]
+    assert tree(tmp_path / "out") == made
+    assert deblur_files([tmp_path / "out"], tmp_path / "again", invert).done == 2
+
+
+def test_a_map_of_trust_replaces_no_input_and_no_result(tmp_path, invert):
+    sources = [paint(tmp_path / "in" / name) for name in ("a.png", "a.png.trust.png")]
+    assert deblur_files(sources, tmp_path / "out", invert).done == 2
+    with pytest.raises(UserError, match="would both become"):
+        deblur_files(sources, tmp_path / "more", invert, options=TRUSTING)
+    (tmp_path / "link").mkdir()
+    os.link(sources[1], tmp_path / "link" / "a.png.trust.png")
+    sources[1] = sources[1].rename(tmp_path / "b.png")
+    with pytest.raises(UserError, match="would replace the input"):
+        deblur_files(sources, tmp_path / "link", invert, options=TRUSTING, existing="overwrite")
+
+
+def test_a_name_that_is_too_long_fails_alone(tmp_path, invert):
+    good, long = paint(tmp_path / "a.png"), tmp_path / ("x" * 300 + ".png")
+    report = deblur_files([long, good], tmp_path / "out", invert)
+    assert report.done == 1
+    (failure,) = report.failed
+    assert failure.reason == f"cannot open {long}: file name too long"
+
+
+@pytest.mark.parametrize("existing", ["refuse", "skip", "overwrite"])
+def test_a_map_whose_name_would_be_too_long_fails_alone(tmp_path, invert, existing):
+    for name in ("a.png", "x" * 250 + ".png"):
+        paint(tmp_path / "in" / name)
+    report = deblur_files(
+        [tmp_path / "in"], tmp_path / "out", invert, options=TRUSTING, existing=existing
+    )
+    assert report.done == 1
+    (failure,) = report.failed
+    assert "file name too long" in failure.reason
+
+
+@pytest.fixture
+def shut(tmp_path, monkeypatch):
+    """A folder that may be listed and not entered; root could, so the system is played."""
+    folder, stat = tmp_path / "in" / "shut", Path.stat
+    paint(folder / "a.png")
+
+    def refuse(path, **how):
+        if folder in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **how)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["in", "in/shut/a.png", "in/shut/film.mp4"])
+def test_what_is_in_a_closed_folder_fails_alone(tmp_path, invert, shut, name):
+    good = paint(tmp_path / "good.png")
+    report = deblur_files([tmp_path / name, good], tmp_path / "out", invert)
+    assert report.done == 1
+    (failure,) = report.failed
+    assert "permission denied" in failure.reason
+    assert str(shut) in failure.reason
+
+
+def test_an_output_in_a_closed_folder_fails_alone(tmp_path, invert, shut):
+    paint(tmp_path / "x" / "shut" / "a.png")
+    paint(tmp_path / "x" / "b.png")
+    report = deblur_files([tmp_path / "x"], tmp_path / "in", invert)
+    assert report.done == 1
+    (failure,) = report.failed
+    assert "permission denied" in failure.reason
+
+
+def test_an_output_folder_that_links_to_itself_is_found_out_first(tmp_path, invert):
+    paint(tmp_path / "in" / "a.png")
+    (tmp_path / "out").symlink_to(tmp_path / "out")
+    with pytest.raises(UserError, match=r"cannot write to .*out"):
+        deblur_files([tmp_path / "in"], tmp_path / "out", invert)
