@@ -264,3 +264,17 @@ def test_a_directory_that_follows_itself_ends(tmp_path):
     data[first + 2 + 12 * count : first + 6 + 12 * count] = struct.pack("<I", first)
     path.write_bytes(data)
     np.testing.assert_array_equal(decoded(copied(path)), noise())
+
+
+def test_an_animation_of_one_frame_is_refused_too(tmp_path):
+    """A frame of 40 x 24 at (6, 4) of a canvas of 60 x 50, put together by RFC 9649."""
+    pixels = made(tmp_path, "webp", quality=90).read_bytes()[12:]
+    place = b"".join(n.to_bytes(3, "little") for n in (3, 2, 39, 23, 100)) + b"\0"
+    canvas = b"\2\0\0\0" + (59).to_bytes(3, "little") + (49).to_bytes(3, "little")
+    parts = [(b"VP8X", canvas), (b"ANIM", bytes(6)), (b"ANMF", place + pixels)]
+    body = b"WEBP" + b"".join(name + struct.pack("<I", len(b)) + b for name, b in parts)
+    path = tmp_path / "one.webp"
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    with Image.open(path) as picture:
+        assert picture.size == (60, 50)
+    assert "an animation of one frame; save that frame" in refusal(path)
