@@ -80,3 +80,13 @@ def test_an_interlaced_png_stays_interlaced(tmp_path):
     out = copied(source)
     same(source, out)
     assert dict(chunks_of(out))[b"IHDR"][-1] == 1
+
+
+@pytest.mark.parametrize(("bits", "kept"), [(4, False), (8, True), (16, True)])
+def test_a_background_is_kept_where_its_value_means_the_same(tmp_path, bits, kept):
+    values = noise(1, max(bits, 8)) & (2**bits - 1)
+    background = (b"bKGD", b"\0\x0f")
+    source = png(tmp_path / "a.png", values, bits=bits, chunks=[background, (b"sBIT", b"\4")])
+    chunks = chunks_of(copied(source))
+    assert (background in chunks) == kept
+    assert (b"sBIT", b"\4") in chunks
