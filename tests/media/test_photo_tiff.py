@@ -148,3 +148,44 @@ def test_a_preview_behind_a_tiff_picture_is_no_page(tmp_path):
     with tifffile.TiffFile(copied(source)) as file:
         assert len(file.pages) == 1
         np.testing.assert_array_equal(file.pages[0].asarray(), noise())
+
+
+PRIMARIES = (64, 100, 33, 100, 30, 100, 60, 100, 15, 100, 6, 100)
+
+
+def curve(bits, channels=3):
+    return tuple(v * 65535 // (2**bits - 1) for v in range(2**bits)) * channels
+
+
+def coloured(path, values, bits, **options):
+    """With a white point, primaries, and a transfer curve for samples of so many bits."""
+    table = curve(bits)
+    told = [(318, 5, 2, (3127, 10000, 3290, 10000), True), (319, 5, 6, PRIMARIES, True)]
+    told.append((301, 3, len(table), table, True))
+    tifffile.imwrite(path, values, extratags=told, metadata=None, **options)
+    return path
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_what_the_values_of_a_tiff_stand_for_is_kept(tmp_path, order):
+    source = coloured(tmp_path / "a.tif", noise(), 8, photometric="rgb", byteorder=order)
+    now = tags(copied(source))[1]
+    assert now[318] == (3127, 10000, 3290, 10000)
+    assert now[319] == PRIMARIES
+    assert tuple(np.ravel(now[301])) == curve(8)
+
+
+@pytest.mark.parametrize(
+    ("photometric", "bits", "kept"),
+    [("palette", 8, {301, 318, 319}), ("minisblack", 1, {318, 319}), ("miniswhite", 8, set())],
+)
+def test_of_a_tiff_that_is_stored_otherwise_what_still_holds_is_kept(
+    tmp_path, photometric, bits, kept
+):
+    options = {"photometric": photometric}
+    if photometric == "palette":
+        options["colormap"] = np.random.default_rng(2).integers(0, 2**16, (3, 256), np.uint16)
+    values = noise(1)[..., 0] if bits == 8 else noise(1)[..., 0] > 99
+    source = coloured(tmp_path / "a.tif", values, bits, **options)
+    out = copied(source)
+    assert {301, 318, 319} & set(tags(out)[1]) == kept
