@@ -9,7 +9,7 @@ import pytest
 from tests.media.pictures import SUFFIXES, copied, made, noise
 
 from bluref.errors import UserError
-from bluref.media import photo_sink
+from bluref.media import photo_sink, vips
 from bluref.media.photo import open_photo
 
 
@@ -125,3 +125,29 @@ def test_an_interrupted_block_leaves_nothing(tmp_path, error):
     with pytest.raises(error):
         copied(path, change=stop)
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_a_source_that_vanishes_meanwhile_is_found_out(tmp_path):
+    path = made(tmp_path, "png")
+
+    def vanish(rows):
+        path.unlink()
+        return rows
+
+    with pytest.raises(UserError, match="has changed meanwhile"):
+        copied(path, rows=24, change=vanish)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_source_that_vanishes_while_it_is_encoded_is_found_out(tmp_path, monkeypatch, suffix):
+    path, run = made(tmp_path, suffix), vips.run_stoppably
+
+    def vanish(image, work):
+        run(image, work)
+        path.unlink()
+
+    monkeypatch.setattr(vips, "run_stoppably", vanish)
+    with pytest.raises(UserError, match="has changed meanwhile"):
+        copied(path)
+    assert list(tmp_path.iterdir()) == []

@@ -4,6 +4,7 @@ from dataclasses import asdict
 import pytest
 import torch
 from PIL import Image
+from tests.media.films import Film
 from tests.media.pictures import ICC, XMP, chunks_of, copied, exif, noise, pillow, png, smooth
 from tests.restore.batches import deblur_files, inverter, is_inverted, paint, tree
 
@@ -181,3 +182,25 @@ def test_identity_through_the_whole_pipeline_loses_nothing(tmp_path):
         assert (tmp_path / "out" / name).read_bytes() == kept.read_bytes()
         if name.endswith(".png"):
             assert chunks_of(kept)[1] == (b"eXIf", TURNED)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.mkv"])
+def test_a_source_that_vanishes_meanwhile_fails_alone(tmp_path, name):
+    vanishing = tmp_path / name
+    if name == "a.png":
+        paint(vanishing)
+    else:
+        Film(frames=2).write(vanishing)
+
+    class Slow(torch.nn.Module):
+        def forward(self, x):
+            vanishing.unlink(missing_ok=True)
+            return 1 - x
+
+    slow = Deblurrer(Slow(), training_size=None, precision="fp32")
+    good = paint(tmp_path / "c.png")
+    report = deblur_files([vanishing, good], tmp_path / "out", slow)
+    assert report.done == 1
+    assert [failure.path for failure in report.failed] == [str(vanishing)]
+    assert not (tmp_path / "out" / name).exists()
+    assert is_inverted(tmp_path / "out" / "c.png")
