@@ -5,14 +5,18 @@ import struct
 import zlib
 
 import numpy as np
+import pillow_heif
 import tifffile
 from PIL import Image, ImageCms
 
 from bluref.media.photo import open_photo
 
+pillow_heif.register_heif_opener()
+
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="r"/></x:xmpmeta>'
 TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # PNG colour type by channels
+SUFFIXES = ["png", "jpg", "webp", "tif", "avif", "heic"]
 
 
 def smooth(channels=3, bits=8, height=24, width=40):
@@ -103,6 +107,11 @@ def encoded(picture, kind, **options):
     return file.getvalue()
 
 
+def made(folder, suffix, values=None, **options):
+    """A picture called `a`, of some format."""
+    return pillow(folder / f"a.{suffix}", smooth() if values is None else values, **options)
+
+
 def copied(path, target=None, *, rows=7, quality=None, change=lambda rows: rows, **limits):
     """The file written anew around its own rows, or what `change` makes of them."""
     target = target or path.with_name(f"out{path.suffix}")
@@ -113,3 +122,22 @@ def copied(path, target=None, *, rows=7, quality=None, change=lambda rows: rows,
             sink.write(change(photo.read(count)))
             left -= count
     return target
+
+
+def info(path):
+    """All that Pillow tells of a file beside its pixels."""
+    with Image.open(path) as picture:
+        told = {k: v for k, v in picture.info.items() if k not in ("transparency", "icc_profile")}
+        exact = picture.info.get("icc_profile"), picture.info.get("exif")
+        return picture.format, picture.mode, picture.size, exact, told
+
+
+def assert_one_encoding_apart(out, source, original):
+    """`out` is about as far from `source` as that, encoded the same way, is from the original."""
+    again = np.abs(decoded(out).astype(int) - decoded(source)).mean()
+    once = np.abs(decoded(source).astype(int) - original).mean()
+    assert again <= 1.25 * once + 0.05
+
+
+def same(a, b):
+    np.testing.assert_array_equal(decoded(a), decoded(b))

@@ -1,10 +1,13 @@
 """Maps beside photographs."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
 
+from bluref.media import vips
 from bluref.media.grey_map import grey_map
 
 
@@ -50,4 +53,22 @@ def test_missing_rows_leave_no_file(tmp_path):
         grey_map(tmp_path / "a.png", 2, 4, 1) as write,
     ):
         write(torch.rand(1, 1, 4))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_may_have_a_name_that_is_no_text(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    with grey_map(folder / "a.png", 1, 2, 1) as write:
+        write(torch.tensor([[[0.0, 1.0]]]))
+    assert np.asarray(Image.open(folder / "a.png")).tolist() == [[0, 255]]
+
+
+def test_ctrl_c_stops_a_map_that_is_being_encoded(tmp_path, monkeypatch):
+    def interrupt(_image, _work):  # `run_stoppably` is tested with a real signal
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vips, "run_stoppably", interrupt)
+    with pytest.raises(KeyboardInterrupt), grey_map(tmp_path / "a.png", 1, 2, 1) as write:
+        write(torch.rand(1, 1, 2))
     assert list(tmp_path.iterdir()) == []

@@ -1,27 +1,19 @@
 """Bad files, bad names and bad places: one line that names the file and the mend, no traceback."""
 
-import errno
 import os
 import struct
-import subprocess
 import sys
 import zlib
 from pathlib import Path
 
 import numpy as np
-import pillow_heif
 import pytest
 import tifffile
 from PIL import Image
-from tests.media.pictures import chunk, copied, decoded, noise, pillow, png, smooth
+from tests.media.pictures import SUFFIXES, chunk, copied, decoded, made, noise, png
 
 from bluref.errors import UserError
-from bluref.media import photo_sink, vips
-from bluref.media.photo import open_photo
-
-pillow_heif.register_heif_opener()
-
-SUFFIXES = ["png", "jpg", "webp", "tif", "avif", "heic"]
+from bluref.media import vips
 
 
 def refusal(path, **limits):
@@ -32,11 +24,6 @@ def refusal(path, **limits):
     assert "\n" not in caught.value.problem.replace(str(path), "")
     assert str(path) in caught.value.problem
     return f"{caught.value.problem}; {caught.value.fix}"
-
-
-def made(tmp_path, suffix, values=None, **options):
-    values = smooth() if values is None else values
-    return pillow(tmp_path / f"a.{suffix}", values, **options)
 
 
 @pytest.mark.parametrize("suffix", ["gif", "webp", "png", "avif"])
@@ -226,129 +213,6 @@ def test_a_heic_file_that_hides_its_picture_is_refused(tmp_path):
     assert "copy it again" in refusal(path)
 
 
-# --- places
-
-
-def test_too_little_room_is_found_out_first(tmp_path, monkeypatch):
-    path = made(tmp_path, "png")
-    usage = photo_sink.shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(photo_sink.shutil, "disk_usage", lambda _: usage)
-    with pytest.raises(UserError, match="bytes are needed") as caught:
-        copied(path)
-    assert "free some disk space" in caught.value.fix
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png"]
-
-
-FULL_DISK = """
-import resource, signal, sys
-from pathlib import Path
-from bluref.errors import UserError
-from tests.media.pictures import copied
-
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a limit on files stands for a full disk
-for name in sys.argv[1:]:
-    path = Path(name)
-    size = path.stat().st_size
-    for limit in (1000, 36_000, size - 300, size + 300):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-        try:
-            copied(path, rows=96)
-            print("done", limit > size)
-        except UserError as error:
-            out = path.with_name("out" + path.suffix)
-            print(error.problem, "|", out.read_text() == "old", len(list(path.parent.iterdir())))
-"""
-
-
-def test_a_disk_that_fills_leaves_the_old_file_and_nothing_else(tmp_path):
-    names = []
-    for suffix in SUFFIXES:
-        folder = tmp_path / suffix
-        folder.mkdir()
-        options = {"lossless": True} if suffix == "webp" else {"quality": 98}
-        names.append(str(made(folder, suffix, noise(height=96, width=128), **options)))
-        (folder / f"out.{suffix}").write_text("old")
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, *names], capture_output=True, text=True, check=False
-    )
-    assert done.stderr == ""
-    assert done.returncode == 0
-    told = done.stdout.splitlines()
-    refused = [line for line in told if line != "done True"]
-    assert len(told) == 4 * len(SUFFIXES)
-    assert len(refused) >= 3 * len(SUFFIXES) - 4
-    assert all("cannot write" in line and line.endswith("| True 2") for line in refused)
-
-
-@pytest.mark.parametrize("code", [errno.EROFS, errno.EACCES])
-def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path, monkeypatch, code):
-    path = made(tmp_path, "png")
-    opened = type(path).open
-
-    def refuse(self, mode="r", *arguments, **options):
-        if "w" in mode:
-            raise OSError(code, os.strerror(code), str(self))
-        return opened(self, mode, *arguments, **options)
-
-    monkeypatch.setattr(type(path), "open", refuse)
-    with pytest.raises(UserError, match="cannot write"):
-        copied(path)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
-
-
-def test_a_source_that_changes_meanwhile_is_found_out(tmp_path):
-    path = made(tmp_path, "png")
-
-    def change(rows):
-        made(tmp_path, "png", noise(height=90))
-        return rows
-
-    with pytest.raises(UserError, match="has changed meanwhile"):
-        copied(path, rows=24, change=change)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
-
-
-# --- misuse
-
-
-def write(photo, target, *parts, quality=None):
-    with photo.rewrite(target, quality) as sink:
-        for part in parts:
-            sink.write(part)
-
-
-def test_rows_must_all_be_there_and_fit(tmp_path):
-    with open_photo(made(tmp_path, "png")) as photo:
-        with pytest.raises(ValueError, match="1 to 24"):
-            photo.read(25)
-        rows = photo.read(24)
-        with pytest.raises(ValueError, match="1 to 0"):
-            photo.read(1)
-        for wrong in (rows[:, :, :23], rows.repeat(2, 1, 1, 1), rows[..., :39]):
-            with pytest.raises(ValueError, match=r"picture of 24|must fit"):
-                write(photo, tmp_path / "out.png", wrong)
-        with pytest.raises(ValueError, match="picture of 24"):
-            write(photo, tmp_path / "out.png", rows, rows[:, :, :1])
-        with pytest.raises(ValueError, match="got 101"):
-            write(photo, tmp_path / "out.png", rows, quality=101)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_an_interrupted_block_leaves_nothing(tmp_path, error):
-    path = made(tmp_path, "png")
-
-    def stop(_rows):
-        raise error
-
-    with pytest.raises(error):
-        copied(path, change=stop)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
-
-
-# --- containers of bad will
-
-
 def with_tags(path, numbers, size):
     """A TIFF file with further tags of `size` bytes each, which all share one place."""
     tifffile.imwrite(path, noise(), photometric="rgb", metadata=None)
@@ -400,3 +264,17 @@ def test_a_directory_that_follows_itself_ends(tmp_path):
     data[first + 2 + 12 * count : first + 6 + 12 * count] = struct.pack("<I", first)
     path.write_bytes(data)
     np.testing.assert_array_equal(decoded(copied(path)), noise())
+
+
+def test_an_animation_of_one_frame_is_refused_too(tmp_path):
+    """A frame of 40 x 24 at (6, 4) of a canvas of 60 x 50, put together by RFC 9649."""
+    pixels = made(tmp_path, "webp", quality=90).read_bytes()[12:]
+    place = b"".join(n.to_bytes(3, "little") for n in (3, 2, 39, 23, 100)) + b"\0"
+    canvas = b"\2\0\0\0" + (59).to_bytes(3, "little") + (49).to_bytes(3, "little")
+    parts = [(b"VP8X", canvas), (b"ANIM", bytes(6)), (b"ANMF", place + pixels)]
+    body = b"WEBP" + b"".join(name + struct.pack("<I", len(b)) + b for name, b in parts)
+    path = tmp_path / "one.webp"
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+    with Image.open(path) as picture:
+        assert picture.size == (60, 50)
+    assert "an animation of one frame; save that frame" in refusal(path)

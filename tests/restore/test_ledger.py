@@ -4,7 +4,7 @@ import os
 import pytest
 
 from bluref.errors import UserError
-from bluref.restore.ledger import NAME, Ledger, content_hash
+from bluref.restore.ledger import NAME, Ledger
 
 
 @pytest.fixture
@@ -51,7 +51,8 @@ def test_an_output_of_the_same_size_and_time_is_believed_without_reading_it(made
     from bluref.restore import ledger
 
     read = []
-    monkeypatch.setattr(ledger, "content_hash", lambda p: read.append(p) or content_hash(p))
+    hash_of = ledger.hash_of
+    monkeypatch.setattr(ledger, "hash_of", lambda p: read.append(p) or hash_of(p))
     assert state(made) == "same"
     assert read == [made[0]]
 
@@ -123,3 +124,31 @@ def test_a_ledger_that_cannot_be_written_is_a_user_error(made, tmp_path):
     (tmp_path / "out" / NAME).mkdir()
     with pytest.raises(UserError, match="cannot write"):
         Ledger(tmp_path / "out", {}).begin(made[1], made[0])
+
+
+def test_what_failed_is_known_as_before_unless_it_was_touched(made):
+    source, target = made
+    ledger = Ledger(target.parents[1], {"network": 2})
+    never, half = target.with_name("never.png"), target.with_name("half.png")
+
+    def fail():
+        with ledger.making([target, never, half], source):
+            half.write_text("half of the work")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert state(made) == "same"
+    never.write_text("somebody's own")
+    for seen in (ledger, Ledger(target.parents[1], {"network": 2})):
+        assert seen.state(never, source) == "unknown"
+        assert seen.state(half, source) == "stale"
+
+
+def test_what_was_made_is_known(made):
+    source, target = made
+    other = target.with_name("other.png")
+    ledger = Ledger(target.parents[1], {"network": 1})
+    with ledger.making([other], source):
+        other.write_text("sharp")
+    assert state((source, other)) == "same"

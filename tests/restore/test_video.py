@@ -424,14 +424,33 @@ def test_of_a_film_that_was_cut_short_what_is_there_is_done(tmp_path, name):
         assert any("cut short" in note for note in report.notes)
 
 
-def damage(path, victim, part=0.5):
-    """Overwrite 60 bytes of one packet of the film, from the given part of it on."""
+@pytest.mark.parametrize(
+    ("codec", "pixel_format", "options"),
+    [("mjpeg", "yuvj420p", {}), ("libx264", "yuv420p", {"g": "1"})],
+)
+def test_a_film_that_begins_with_a_lost_frame_is_turned_as_before(
+    tmp_path, codec, pixel_format, options
+):
+    film = Film(codec, pixel_format, (48, 64), 6, rotation=90, options=options)
+    source = film.write(tmp_path / "a.mov")
+    whole = look(source)
+    damage(source, 0, part=0, count=1 << 20)
+    report = deblur(source, tmp_path / "b.mov")
+    assert report.corrupt == (0,)
+    after = look(tmp_path / "b.mov")
+    assert after.rotations == whole.rotations == {90}
+    assert after.ticks == whole.ticks
+
+
+def damage(path, victim, part=0.5, count=60):
+    """Overwrite so many bytes of one packet of the film at most, from the given part of it on."""
     with av.open(str(path)) as container:
         packet = [bytes(p) for p in container.demux(video=0) if p.size][victim]
     content = bytearray(path.read_bytes())
     begin = content.index(packet) + int(len(packet) * part)
     rng = np.random.default_rng(0)
-    content[begin : begin + 60] = rng.integers(0, 256, 60, np.uint8).tobytes()
+    count = min(count, len(packet) - int(len(packet) * part))
+    content[begin : begin + count] = rng.integers(0, 256, count, np.uint8).tobytes()
     path.write_bytes(content)
 
 

@@ -106,7 +106,7 @@ def plan_encoding(
 
     Args:
         recording: the source.
-        first: its first frame.
+        first: its first frame that is whole, or else the first.
         container: name of the format to write.
         codec: a codec (`h264`) or an encoder (`libx264`).
         crf: quality in the encoder's own numbers, lower is better; 0 is lossless where it can be.

@@ -1,5 +1,6 @@
 """Maps of a photograph, one number in [0, 1] a pixel, as grey pictures beside it."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,4 +36,5 @@ def grey_map(target: Path, height: int, width: int, orientation: int) -> Iterato
         if orientation != 1:
             image.set_type(vips.GValue.gint_type, "orientation", orientation)
         with vips.encoding(target):
-            image.pngsave(str(sink.partial))
+            path = os.fsencode(sink.partial)
+            vips.run_stoppably(image, lambda: image.pngsave(path))

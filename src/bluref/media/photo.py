@@ -102,9 +102,16 @@ class Photo:
         with photo_sink(Path(target), layout) as sink:
             yield sink
             self._region = None  # with all that the decoder holds
-            if _state(self.path) != self._state:
-                raise UserError(f"{self.path} has changed meanwhile", "deblur it again")
-            self._encode(sink, quality)
+            self._check_unchanged()
+            try:
+                self._encode(sink, quality)
+            except (OSError, UserError):
+                self._check_unchanged()  # of two reasons the one that explains the other
+                raise
+
+    def _check_unchanged(self) -> None:
+        if _state(self.path) != self._state:
+            raise UserError(f"{self.path} has changed meanwhile", "deblur it again")
 
     def _encode(self, sink: PhotoSink, quality: int | None) -> None:
         source = _opened(self.path, self.stored)
@@ -186,6 +193,10 @@ def _planes(values: Float[Tensor, "c rows w"], bits: int) -> Float[Tensor, "p 3 
     return torch.stack((light[:3], light[3:].expand(3, -1, -1)))
 
 
-def _state(path: Path) -> tuple[int, int]:
-    status = path.stat()
+def _state(path: Path) -> tuple[int, int] | None:
+    """What changes with a file; None where it is gone, or out of reach."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
     return status.st_size, status.st_mtime_ns

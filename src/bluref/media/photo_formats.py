@@ -184,7 +184,12 @@ def _describe_jpeg(path: Path) -> Stored:
 
 def _describe_webp(path: Path) -> Stored:
     header = webp_header(path)
-    _refuse_animation(path, header.frames)
+    if header.frames == 1:  # which may be smaller than the picture, and lie anywhere in it
+        raise UserError(
+            f"{path} is an animation of one frame", "save that frame as a still picture"
+        )
+    if header.frames:
+        _refuse_animation(path, header.frames)
     options: dict[str, object] = {"exact": True, "alpha_q": 100}
     options |= {"lossless": True} if header.quality is None else {"Q": header.quality}
     return Stored("WebP", options, graft_webp, copies=18 if header.quality is None else 7)

@@ -8,11 +8,12 @@ from typing import BinaryIO
 from bluref.errors import UserError
 
 _SIGNATURE = 8  # bytes, before the first chunk
-_COLOUR_TYPE = 17  # place of this byte in an IHDR chunk
+_DEPTH, _COLOUR_TYPE = 16, 17  # places of these bytes in an IHDR chunk
 _PICTURE = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 _OF_ANIMATIONS = (b"acTL", b"fcTL", b"fdAT")
 _OF_THE_PALETTE = (b"tRNS", b"hIST")  # what decoding has turned into colours and alpha
 _OF_THE_COLOUR_TYPE = (b"sBIT", b"bKGD")  # laid out differently in each
+_OF_THE_DEPTH = (b"bKGD",)  # a value of its scale
 # What stays true when pixels change, though the last letter of the name does not say so.
 _STILL_TRUE = (
     b"cHRM",
@@ -71,8 +72,7 @@ def graft_png(source: Path, encoded: Path, target: Path) -> None:
     with source.open("rb") as old, encoded.open("rb") as new, target.open("wb") as out:
         out.write(new.read(_SIGNATURE))
         header = _first(new, encoded)
-        same_type = _first(old, source)[_COLOUR_TYPE] == header[_COLOUR_TYPE]
-        before, after = _told(old, source, same_type)
+        before, after = _told(old, source, _outdated(_first(old, source), header))
         out.write(header + before)
         for name, length in _chunks(new, encoded):
             if name == b"IDAT":
@@ -81,20 +81,25 @@ def graft_png(source: Path, encoded: Path, target: Path) -> None:
                 out.write(after + new.read(12))
 
 
-def _told(file: BinaryIO, path: Path, same_type: bool) -> tuple[bytes, bytes]:
+def _outdated(old: bytes, new: bytes) -> tuple[bytes, ...]:
+    """The chunks that would say something else behind another header."""
+    of_type = _OF_THE_COLOUR_TYPE if old[_COLOUR_TYPE] != new[_COLOUR_TYPE] else ()
+    return (*of_type, *(_OF_THE_DEPTH if old[_DEPTH] != new[_DEPTH] else ()))
+
+
+def _told(file: BinaryIO, path: Path, outdated: tuple[bytes, ...]) -> tuple[bytes, bytes]:
     """The chunks to keep, those before the pixels and those after them."""
     before, after, pixels = bytearray(), bytearray(), False
     for name, length in _chunks(file, path):
         pixels |= name == b"IDAT"
-        if _is_kept(name, same_type) and len(before) + len(after) + length <= _LONGEST:
+        kept = _is_kept(name) and name not in outdated
+        if kept and len(before) + len(after) + length <= _LONGEST:
             (after if pixels else before).extend(file.read(12 + length))
     return bytes(before), bytes(after)
 
 
-def _is_kept(name: bytes, same_type: bool) -> bool:
+def _is_kept(name: bytes) -> bool:
     if name in _PICTURE or name in _OF_ANIMATIONS or name in _OF_THE_PALETTE:
-        return False
-    if name in _OF_THE_COLOUR_TYPE and not same_type:
         return False
     return name in _STILL_TRUE or name[3:].islower()  # lower case: safe beside other pixels
 

@@ -30,11 +30,14 @@ _TYPES = {
 _OF_PIXELS = frozenset(
     (
         *(*range(254, 260), 262, *range(263, 267), 273, *range(277, 282), 284, 288, 289, 292, 293),
-        *(301, *range(317, 326), 330, 332, 334, 336, *range(338, 343), 347, *range(512, 522)),
+        *(317, *range(320, 326), 330, 332, 334, 336, *range(338, 343), 347, *range(512, 522)),
         *(529, 530, 531, 532, 559),
         37724,  # layers, which Photoshop would show instead
     )
 )
+# Tags that say what colours the values stand for: as true as before while these stay as they are.
+_WHITE_POINT, _PRIMARIES, _TRANSFER = 318, 319, 301
+_COLOURED = (2, 3, 6)  # RGB, palette, YCbCr: colours of the same primaries
 _DIRECTORIES = (34665, 34853, 40965)  # EXIF, GPS, interoperability
 _NEVER_SWAPPED = (33723,)  # IPTC: bytes, though many write them under the type of longs
 _NATIVE = b"II" if sys.byteorder == "little" else b"MM"
@@ -117,6 +120,8 @@ def graft_tiff(source: Path, encoded: Path, target: Path) -> None:
     own = tiff_header(encoded).tags
     tags = {number: tag for number, tag in told.items() if number not in _OF_PIXELS}
     tags |= {number: tag for number, tag in own.items() if number in _OF_PIXELS}
+    for number in _outdated(told, own):
+        tags.pop(number, None)
     alpha = told.get(EXTRA_SAMPLES)
     if alpha and EXTRA_SAMPLES in own and len(alpha.data) == len(own[EXTRA_SAMPLES].data):
         tags[EXTRA_SAMPLES] = alpha  # what its values mean is for the source to say
@@ -127,6 +132,16 @@ def graft_tiff(source: Path, encoded: Path, target: Path) -> None:
         place = _Writer(out, reader.order, reader.big).directory(tags)
         out.seek(8 if reader.big else 4)
         out.write(struct.pack(reader.order + ("Q" if reader.big else "I"), place))
+
+
+def _outdated(told: Mapping[int, Tag], own: Mapping[int, Tag]) -> tuple[int, ...]:
+    """The tags of colour that do not hold for pixels that are stored otherwise."""
+    before, after = (TiffHeader(1, False, tags) for tags in (told, own))
+    meanings = (before.number(PHOTOMETRIC, 1), after.number(PHOTOMETRIC, 1))
+    if len(set(meanings)) > 1 and not all(meaning in _COLOURED for meaning in meanings):
+        return _WHITE_POINT, _PRIMARIES, _TRANSFER
+    # A table has a value for each of a sample's.
+    return (_TRANSFER,) if before.number(BITS, 1) != after.number(BITS, 1) else ()
 
 
 def begin_plain_tiff(out: BinaryIO) -> None:

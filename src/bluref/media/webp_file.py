@@ -21,7 +21,7 @@ _LONGEST = 1 << 28  # bytes of all chunks that are carried; they are held in mem
 class WebpHeader:
     """What an encoder has to know to write the like.
 
-    frames: more than one in an animation.
+    frames: of an animation, which may have a single one; 0 for a still picture.
     quality: libwebp's quality, 0 to 100, that is nowhere coarser; None for lossless files.
     """
 
@@ -44,7 +44,7 @@ def webp_header(path: Path) -> WebpHeader:
                 lossless = True
             elif name == b"VP8 ":
                 quality = lossy_quality(file.read(min(length, 512)))
-    return WebpHeader(max(frames, 1), None if lossless else quality)
+    return WebpHeader(frames, None if lossless else quality)
 
 
 def graft_webp(source: Path, encoded: Path, target: Path) -> None:

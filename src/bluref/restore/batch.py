@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ import bluref
 from bluref.errors import UserError
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.guard import GuardNote, summed
-from bluref.restore.inputs import Failure, Job, Kind, check_outputs, plan
+from bluref.restore.inputs import Failure, Job, Kind, check_outputs, plan, trust_beside
 from bluref.restore.ledger import Ledger
 from bluref.restore.memory import highest, is_out_of_memory
 from bluref.restore.one_photo import PhotoOptions, deblur_image, deblur_photo
@@ -101,7 +101,7 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
     if not inputs:
         raise UserError("no pictures given", "name pictures, or folders of them")
     found = plan(inputs, out)
-    check_outputs(found.jobs)
+    check_outputs(found.jobs, trust=options.trust)
     _check_writable(out)
     ledgers: dict[Kind, Ledger] = {
         "picture": Ledger(out, _recipe(deblurrer, options.recipe())),
@@ -148,13 +148,12 @@ class _Batch:
     def take(self, job: Job) -> None:
         """Do one job, or skip it, or note why it failed."""
         try:
-            if not self._is_wanted(job):
+            outputs = self._wanted(job)
+            if not outputs:
                 self.skipped += 1
                 return
-            ledger = self.ledgers[job.kind]
-            ledger.begin(job.target, job.source)
-            report = self._deblur(job)
-            ledger.finish(job.target)
+            with self.ledgers[job.kind].making(outputs, job.source):
+                report = self._deblur(job, outputs)
         except UserError as error:
             self.failed.append(Failure.of(job.source, error))
         except (MemoryError, RuntimeError) as error:
@@ -186,26 +185,31 @@ class _Batch:
             films=self.films,
         )
 
-    def _is_wanted(self, job: Job) -> bool:
-        """Whether the output is to be made.
+    def _wanted(self, job: Job) -> tuple[Path, ...]:
+        """The outputs that are to be made: none, the target, or that and its map of trust.
 
         Raises:
-            UserError: it is there, nobody knows what from, and nothing was said about that.
+            UserError: one is there, nobody knows what from, and nothing was said about that.
         """
+        outputs = job.outputs(trust=self.options.trust)
         if self.existing == "overwrite":
-            return True
-        state = self.ledgers[job.kind].state(job.target, job.source)
-        if state == "unknown" and self.existing == "refuse":
-            problem = f"{job.target} is there, and not known to be made from {job.source}"
+            return outputs
+        ledger = self.ledgers[job.kind]
+        states = {output: ledger.state(output, job.source) for output in outputs}
+        foreign = [output for output, state in states.items() if state == "unknown"]
+        if foreign and self.existing == "refuse":
+            problem = f"{foreign[0]} is there, and not known to be made from {job.source}"
             raise UserError(problem, "--overwrite makes it anew, --skip-existing leaves it")
-        if state == "unknown":
-            self.kept.append(str(job.target))
-        return state in ("absent", "stale")
+        self.kept += map(str, foreign)
+        if job.target in foreign or all(states[o] == "same" for o in outputs if o not in foreign):
+            return ()
+        return tuple(output for output in outputs if output not in foreign)
 
-    def _deblur(self, job: Job) -> TileReport:
+    def _deblur(self, job: Job, outputs: Sequence[Path]) -> TileReport:
         """The one place where a file goes through the network, whatever its kind."""
         if job.kind == "picture":
-            return deblur_photo(job.source, job.target, self.deblurrer, self.options)
+            options = replace(self.options, trust=trust_beside(job.target) in outputs)
+            return deblur_photo(job.source, job.target, self.deblurrer, options)
         notes: list[GuardNote] = []
         film = deblur_video(
             job.source,

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from bluref.errors import UserError
+
 _CHUNK = 1 << 20
 
 
@@ -27,9 +29,17 @@ def fingerprint(model: nn.Module, **how: object) -> str:
 
 
 def hash_of(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits."""
+    """SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_CHUNK):
-            digest.update(block)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_CHUNK):
+                digest.update(block)
+    except OSError as error:
+        problem = f"cannot read {path}: {(error.strerror or 'unknown reason').lower()}"
+        raise UserError(problem, "check its permissions and the disk") from error
     return digest.hexdigest()

@@ -9,13 +9,15 @@ of a run the file is written anew, whole, with one line for each output that is 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from bluref.errors import UserError
 from bluref.media.whole import write_text_whole
+from bluref.restore.fingerprint import hash_of
 
 NAME = ".bluref-outputs.jsonl"
 """Of the ledger, in the output folder."""
@@ -25,7 +27,6 @@ State = Literal["absent", "same", "stale", "unknown"]
 by another recipe, or not finished; or there for a reason that the ledger does not know."""
 
 _LARGEST = 256 << 20  # bytes; a longer file is no ledger of ours
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Entry:
     """One output.
 
     output: its path below the folder, with slashes.
-    source: hash of the content that it was made from.
+    source: hash of the content that it was made from; empty where nothing is known any more.
     recipe: hash of how.
     content: hash of the output; empty as long as it is only begun.
     size, changed: in bytes, and when in nanoseconds, of the output.
@@ -63,7 +64,7 @@ class Ledger:
         told = json.dumps(recipe, sort_keys=True, default=str)
         self.recipe = hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
         self.entries = _read(folder / NAME)
-        there = [entry for entry in self.entries.values() if (folder / entry.output).is_file()]
+        there = [entry for entry in self.entries.values() if _may_be_file(folder / entry.output)]
         self.entries = {entry.output: entry for entry in there}
         if there:
             write_text_whole(folder / NAME, "".join(map(_line, there)))
@@ -74,19 +75,43 @@ class Ledger:
         Raises:
             UserError: one of the files cannot be read.
         """
-        if not target.exists():
+        status = _status(target)
+        if status is None:
             return "absent"
-        entry = self.entries.get(self._key(target))
+        entry = self._entry(target)
         if entry is None:
             return "unknown"
         if not entry.content:  # what is there is what this was to replace, or our own result
             return "stale"
-        status = target.stat()
         untouched = (status.st_size, status.st_mtime_ns) == (entry.size, entry.changed)
-        if not untouched and content_hash(target) != entry.content:
+        if not untouched and hash_of(target) != entry.content:
             return "unknown"
-        same = entry.recipe == self.recipe and entry.source == content_hash(source)
+        same = entry.recipe == self.recipe and entry.source == hash_of(source)
         return "same" if same else "stale"
+
+    @contextmanager
+    def making(self, targets: Sequence[Path], source: Path) -> Iterator[None]:
+        """Note that outputs are about to be made, and when the block ends well that they are there.
+
+        When it raises, those that it did not touch are known as they were before: what was never
+        made must lay no claim to a file that somebody puts in its place.
+
+        Raises:
+            UserError: as `begin` and `finish`.
+        """
+        before = {target: (self._entry(target), _marks(target)) for target in targets}
+        try:
+            for target in targets:
+                self.begin(target, source)
+            yield
+            for target in targets:
+                self.finish(target)
+        except BaseException:
+            with suppress(UserError):  # the first error is what should be heard of
+                for target, (entry, marks) in before.items():
+                    if _marks(target) == marks:
+                        self._put_back(target, entry)
+            raise
 
     def begin(self, target: Path, source: Path) -> None:
         """Note that an output is about to be made.
@@ -94,7 +119,7 @@ class Ledger:
         Raises:
             UserError: the source cannot be read, or the ledger cannot be written.
         """
-        self._note(Entry(self._key(target), content_hash(source), self.recipe))
+        self._note(Entry(self._key(target), hash_of(source), self.recipe))
 
     def finish(self, target: Path) -> None:
         """Note that an output that was begun is there.
@@ -103,11 +128,18 @@ class Ledger:
             UserError: it cannot be read, or the ledger cannot be written.
         """
         begun, status = self.entries[self._key(target)], target.stat()
-        content, size, changed = content_hash(target), status.st_size, status.st_mtime_ns
+        content, size, changed = hash_of(target), status.st_size, status.st_mtime_ns
         self._note(Entry(begun.output, begun.source, begun.recipe, content, size, changed))
 
+    def _put_back(self, target: Path, entry: Entry | None) -> None:
+        if entry != self._entry(target):
+            self._note(entry or Entry(self._key(target), "", ""))
+
+    def _entry(self, target: Path) -> Entry | None:
+        return self.entries.get(self._key(target))
+
     def _note(self, entry: Entry) -> None:
-        self.entries[entry.output] = entry
+        _take_in(self.entries, entry)
         path = self.folder / NAME
         try:
             with path.open("ab") as file:
@@ -122,21 +154,32 @@ class Ledger:
         return target.relative_to(self.folder).as_posix()
 
 
-def content_hash(path: Path) -> str:
-    """Hexadecimal digits that change with any byte of a file.
+def _status(path: Path) -> os.stat_result | None:
+    """What the system tells of a file; None where there is none.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it tells nothing, since a folder is closed or the name too long.
     """
-    digest = hashlib.blake2b(digest_size=16)
     try:
-        with path.open("rb") as file:
-            while block := file.read(_CHUNK):
-                digest.update(block)
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError as error:
-        problem = f"cannot read {path}: {(error.strerror or 'unknown reason').lower()}"
-        raise UserError(problem, "check its permissions and the disk") from error
-    return digest.hexdigest()
+        problem = f"cannot look at {path}: {(error.strerror or 'unknown reason').lower()}"
+        raise UserError(problem, "choose another output folder") from error
+
+
+def _marks(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is replaced or written to; None where there is none."""
+    status = _status(path)
+    return status and (status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # in a closed folder, for one
+        return True
 
 
 def _line(entry: Entry) -> str:
@@ -150,15 +193,22 @@ def _read(path: Path) -> dict[str, Entry]:
         data = path.read_bytes() if path.stat().st_size <= _LARGEST else b""
     except OSError:
         return {}
-    entries = {}
+    entries: dict[str, Entry] = {}
     for line in data.splitlines():
         try:
             told = Entry(**json.loads(line))
         except (ValueError, TypeError, RecursionError):
             continue
         if all(isinstance(v, type(getattr(_BLANK, k))) for k, v in asdict(told).items()):
-            entries[told.output] = told
+            _take_in(entries, told)
     return entries
+
+
+def _take_in(entries: dict[str, Entry], entry: Entry) -> None:
+    if entry.source:
+        entries[entry.output] = entry
+    else:
+        entries.pop(entry.output, None)
 
 
 _BLANK = Entry("", "", "")

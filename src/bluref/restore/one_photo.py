@@ -13,6 +13,7 @@ from bluref.media.photo import MAX_BYTES, Photo, open_photo
 from bluref.media.picture import MAX_PIXELS
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.guard import GuardNote
+from bluref.restore.inputs import trust_beside
 from bluref.restore.rows import Write
 from bluref.restore.tile import TileOptions
 from bluref.restore.tiles import TileReport, deblur_rows
@@ -28,7 +29,8 @@ class PhotoOptions:
     memory: bytes that this process may hold; None for what is safe here.
     strength: 1 for the result, 0 for the picture as it came, or a mean of both.
     guard: keep the picture as it came where the result would harm it.
-    trust: write a map of where to believe the result beside it, as `trust_beside` names it.
+    trust: write a map of where to believe the result beside it, as `trust_beside` names it; the
+        result itself does not depend on it.
     """
 
     quality: int | None = None
@@ -42,16 +44,11 @@ class PhotoOptions:
     def recipe(self) -> dict[str, object]:
         """What of this changes a result."""
         told = asdict(self)
-        return {name: told[name] for name in ("quality", "strength", "guard", "trust")}
+        return {name: told[name] for name in ("quality", "strength", "guard")}
 
     def of_tiles(self) -> TileOptions:
         """What of this is done tile by tile."""
         return TileOptions(strength=self.strength, guard=self.guard)
-
-
-def trust_beside(target: Path) -> Path:
-    """Where the map of trust of a result goes."""
-    return target.with_name(f"{target.name}.trust.png")
 
 
 def deblur_photo(

@@ -171,8 +171,11 @@ def _plan(recording: Recording, target: Path, options: VideoOptions) -> tuple[Pl
     container = container_for(recording.container, recording.path, target)
     frames = recording.frames()
     first = next(frames)
+    # One that stands in for a lost frame does not know how the film is turned, nor its display.
+    whole = (shown for shown in chain([first], frames) if not shown.corrupt)
+    typical = next(whole, first)
     frames.close()
-    return plan_encoding(recording, first, container, codec=options.codec, crf=options.crf)
+    return plan_encoding(recording, typical, container, codec=options.codec, crf=options.crf)
 
 
 def _make_segments(
