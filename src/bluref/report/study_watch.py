@@ -31,7 +31,7 @@ class StudyWatch(Watch, StudyObserver):
 
     def on_judge(self, done: int, total: int) -> None:
         """Show how many pictures are measured."""
-        self._show("measuring", done, total)
+        self.show("measuring", done, total)
 
     def on_results(self, results: Sequence[Result]) -> None:
         """Write the tables, so that a study that is left has them too."""

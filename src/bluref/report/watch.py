@@ -58,43 +58,43 @@ class Watch(Observer):
     def on_start(self, folder: Path, step: int, steps: int) -> None:
         """Remember the run folder."""
         self.folder = folder
-        self._show("training", step, steps)
+        self.show("training", step, steps)
 
     def on_check(self, what: str, done: int, total: int) -> None:
         """Show how far the check is."""
-        self._show(f"checking: {what}", done, total)
+        self.show(f"checking: {what}", done, total)
 
     def on_prepare(self, done: int, total: int) -> None:
         """Show how many frames are decoded."""
-        self._show("decoding frames", done, total)
+        self.show("decoding frames", done, total)
 
     def on_references(self, done: int, total: int) -> None:
         """Show for how many frames references are chosen."""
-        self._show("choosing references", done, total)
+        self.show("choosing references", done, total)
 
     def on_motion(self, done: int, total: int) -> None:
         """Show of how many frames the motion is known."""
-        self._show("following motion", done, total)
+        self.show("following motion", done, total)
 
     def on_exposure(self, done: int, total: int) -> None:
         """Show how far that is."""
-        self._show("finding the exposure", done, total)
+        self.show("finding the exposure", done, total)
 
     def on_export(self, done: int, total: int) -> None:
         """Show how many pairs are made."""
-        self._show("making pairs", done, total)
+        self.show("making pairs", done, total)
 
     def on_hold_out(self, done: int, total: int) -> None:
         """Show how many of the frames held back are matched."""
-        self._show("matching frames held back", done, total)
+        self.show("matching frames held back", done, total)
 
     def on_refresh(self, round_: int, done: int, total: int) -> None:
         """Show how many frames are matched."""
-        self._show(f"matching, round {round_}", done, total)
+        self.show(f"matching, round {round_}", done, total)
 
     def on_step(self, step: int, loss: float) -> None:
         """Move the bar."""
-        self._show("training", step, None)
+        self.show("training", step, None)
 
     def on_metrics(self, row: Mapping[str, float | str]) -> None:
         """Show the latest figures; a line per row where there is no terminal to draw a bar in."""
@@ -144,13 +144,20 @@ class Watch(Observer):
 
     def on_page(self, done: int, total: int) -> None:
         """Show how many frames are judged for the run's page."""
-        self._show("judging frames for the report", done, total)
+        self.show("judging frames for the report", done, total)
 
     def on_end(self, folder: Path) -> None:
         """Draw the last curves."""
         draw_curves(folder / "metrics.csv", folder / "curves.png")
 
-    def _show(self, what: str, done: int, total: int | None) -> None:
+    def show(self, what: str, done: int, total: int | None) -> None:
+        """Move the bar of something that goes on, and make one for it the first time.
+
+        Args:
+            what: is done.
+            done: how much of it.
+            total: of how much; None where unknown, or as it was.
+        """
         if what not in self._tasks:
             self._tasks[what] = self.progress.add_task(what, total=total, note="")
         note = self._note if what == "training" else ""

@@ -18,7 +18,7 @@ from bluref.restore.ledger import Ledger
 from bluref.restore.memory import highest, is_out_of_memory
 from bluref.restore.one_photo import PhotoOptions, deblur_image, deblur_photo
 from bluref.restore.tiles import TileReport
-from bluref.restore.video import VideoOptions, VideoReport, deblur_video
+from bluref.restore.video import Finish, VideoOptions, VideoReport, deblur_video
 
 Tell = Callable[[int, int], None]
 """Called with (pictures behind us, pictures in all) at the start and after each picture."""
@@ -72,6 +72,7 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
     *,
     options: PhotoOptions = PhotoOptions(),  # noqa: B008 - frozen
     video: VideoOptions = VideoOptions(),  # noqa: B008 - frozen
+    finish: Finish | None = None,
     existing: Existing = "refuse",
     tell: Tell = lambda _behind, _total: None,
     tell_frames: TellFrames = lambda _source, _behind, _total: None,
@@ -89,6 +90,7 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
         deblurrer: does the work.
         options: how photographs are done.
         video: how films are done.
+        finish: has the last word on the frames of films.
         existing: what to do where an output is there already.
         tell: hears of progress.
         tell_frames: hears of progress within a film: its path, frames behind us, frames in all.
@@ -105,9 +107,9 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
     _check_writable(out)
     ledgers: dict[Kind, Ledger] = {
         "picture": Ledger(out, _recipe(deblurrer, options.recipe())),
-        "video": Ledger(out, _recipe(deblurrer, asdict(video) | _of_frames(options))),
+        "video": Ledger(out, _recipe(deblurrer, asdict(video) | _of_frames(options, finish))),
     }
-    batch = _Batch(deblurrer, options, video, existing, ledgers, tell_frames)
+    batch = _Batch(deblurrer, options, video, finish, existing, ledgers, tell_frames)
     batch.failed += found.failed
     tell(0, len(found.jobs))
     for behind, job in enumerate(found.jobs, start=1):
@@ -121,9 +123,10 @@ def _recipe(deblurrer: Deblurrer, options: Mapping[str, object]) -> dict[str, ob
     return {"bluref": bluref.__version__, "network": deblurrer.fingerprint, **options}
 
 
-def _of_frames(options: PhotoOptions) -> dict[str, object]:
-    """What of the options for photographs holds for frames of films too."""
-    return {"strength": options.strength, "guard": options.guard}
+def _of_frames(options: PhotoOptions, finish: Finish | None) -> dict[str, object]:
+    """What changes the frames of films: of the options for photographs, and after them."""
+    last = {"finish": finish.identity} if finish else {}
+    return {"strength": options.strength, "guard": options.guard, **last}
 
 
 @dataclass
@@ -133,6 +136,7 @@ class _Batch:
     deblurrer: Deblurrer
     options: PhotoOptions
     video: VideoOptions
+    finish: Finish | None
     existing: Existing
     ledgers: Mapping[Kind, Ledger]
     tell_frames: TellFrames
@@ -221,8 +225,9 @@ class _Batch:
                 options=self.options.of_tiles(),
                 hear=notes.append,
             ),
-            identity=f"{self.deblurrer.fingerprint} {_of_frames(self.options)}",
+            identity=f"{self.deblurrer.fingerprint} {_of_frames(self.options, None)}",
             options=self.video,
+            finish=self.finish,
             tell=partial(self.tell_frames, job.source),
         )
         self.films[str(job.source)] = film

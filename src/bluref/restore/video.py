@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import av
 import torch
@@ -33,15 +34,26 @@ from bluref.restore.workplace import Workplace, open_workplace
 Apply = Callable[[Float[Tensor, "1 3 h w"]], Float[Tensor, "1 3 h w"]]
 """Makes an image sharper: RGB in [0, 1], upright, in and out."""
 
-Finish = Callable[
-    [int, Float[Tensor, "1 3 h w"], Float[Tensor, "1 3 h w"]], Float[Tensor, "1 3 h w"]
-]
-"""From (number of a frame, its image, what `Apply` made of it) to what is written."""
-
 Tell = Callable[[int, int], None]
 """Called with (frames behind us, frames in all, 0 where unknown), at the start and after each."""
 
 CHANGED, SHARP, CORRUPT = "changed", "sharp", "corrupt"
+
+
+@runtime_checkable
+class Finish(Protocol):
+    """Has the last word on frames: it may know more of them than their image."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever a frame would come out otherwise."""
+        ...
+
+    def __call__(
+        self, number: int, image: Float[Tensor, "1 3 h w"], result: Float[Tensor, "1 3 h w"]
+    ) -> Float[Tensor, "1 3 h w"]:
+        """From a frame's number, its image and what `Apply` made of it to what is written."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +106,7 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
     *,
     identity: str,
     options: VideoOptions | None = None,
-    finish: Finish = lambda _number, _image, result: result,
+    finish: Finish | None = None,
     tell: Tell = lambda _behind, _total: None,
 ) -> VideoReport:
     """Deblur a film, or go on where an earlier call with the same arguments was interrupted.
@@ -108,11 +120,10 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
         path: the film.
         target: the file to write; in the source's container where its suffix is the source's.
         apply: deblurs one image; what it gives must depend on the image alone.
-        identity: changes whenever `apply` or `finish` would give something else; work that was
-            begun with another one is begun anew.
+        identity: changes whenever `apply` would give something else; work that was begun with
+            another one is begun anew.
         options: wishes for the film.
-        finish: has the last word on each deblurred frame, for whoever knows more of it than its
-            image; what it gives must depend on what it is given alone.
+        finish: has the last word on each deblurred frame.
         tell: hears of progress.
 
     Raises:
@@ -129,6 +140,7 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
     begun_with = {
         "source": hash_of(path),
         "model": identity,
+        "finish": finish and finish.identity,
         "options": asdict(options),
         "encoder": asdict(plan),
         "library": [av.__version__, torch.__version__],
@@ -203,11 +215,12 @@ def _make_segments(
         workplace.end({"notes": recording.notes})
 
 
-def _both(apply: Apply, finish: Finish) -> Callable[[_Job], _Job]:
+def _both(apply: Apply, finish: Finish | None) -> Callable[[_Job], _Job]:
     def deblur(job: _Job) -> _Job:
         if job.image is None:
             return job
-        return replace(job, image=finish(job.shown.index, job.image, apply(job.image)))
+        result = apply(job.image)
+        return replace(job, image=finish(job.shown.index, job.image, result) if finish else result)
 
     return deblur
 

@@ -1,0 +1,118 @@
+"""`bluref mend`: a blurred film in, a sharper one out, learnt from the film itself."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from bluref.cli.options import Inputs, Output
+from bluref.cli.training import RecipeFile, starting_from_recipe
+from bluref.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from bluref.report.mend import MendReport
+
+SUMMARY = "Mend a film with nothing but itself: find its sharp moments, train on them, deblur it."
+
+
+@dataclass(frozen=True)
+class Options:
+    """Half an hour to a few hours on two cores; safe to interrupt, the same command goes on."""
+
+    clips: Inputs
+    """Films, or folders of pictures; several of one camera are learnt from together."""
+
+    output: Output
+    """Folder for the mended clips (under their own names), data/ (which frames are sharp), and run/
+    (the network, which also deblurs other footage of the camera, and report.html)."""
+
+    with_references: bool = False
+    """Let what the sharp frames show have a word on each blurred frame of a film, where it can be
+    trusted. Takes about a second more per frame."""
+
+    no_check: bool = False
+    """Train also on what the check calls hopeless."""
+
+    recipe_file: RecipeFile = None
+    """YAML file of `field: value` lines, or the name of a recipe that comes with BluRef; options on
+    the command line win over it."""
+
+    device: str = "cpu"
+    """Where to train, as torch names it: cpu, cuda."""
+
+    engine: Literal["auto", "eager", "compile", "onnxruntime", "openvino"] = "eager"
+    """What runs the network at the end; auto measures once per machine and model, and remembers."""
+
+    json: bool = False
+    """Print one JSON object: outputs, run, report, agreement_before and agreement_after (dB, of
+    frames held back, with their references; null where nothing could be held back),
+    from_references, failed (path, reason), seconds."""
+
+    recipe: Recipe = field(default_factory=Recipe)
+    """Every choice of the training."""
+
+
+options_type = starting_from_recipe(Options, Recipe)
+
+
+def run(options: Options) -> int:
+    """Mend and tell; 1 if some pictures of a folder failed."""
+    from bluref.report.mend import MendConfig, mend
+    from bluref.report.watch import Watch
+
+    config = MendConfig(
+        recipe=options.recipe,
+        with_references=options.with_references,
+        check=not options.no_check,
+        device=options.device,
+        engine=options.engine,
+    )
+    with _pointing_on(), Watch() as watch:
+        report = mend(options.clips, options.output, config, observer=watch, tell=watch.show)
+    if options.json:
+        sys.stdout.write(json.dumps(_told(report)) + "\n")
+    else:
+        sys.stderr.write(_summary(report))
+    return 1 if any(one.failed for one in report.deblurred) else 0
+
+
+def _told(report: "MendReport") -> dict[str, object]:
+    failed = [failure for one in report.deblurred for failure in one.failed]
+    return {
+        "outputs": [str(path) for path in report.outputs],
+        "run": str(report.run),
+        "report": str(report.report),
+        "agreement_before": report.agreement_before,
+        "agreement_after": report.agreement_after,
+        "from_references": report.from_references,
+        "failed": [{"path": failure.path, "reason": failure.reason} for failure in failed],
+        "seconds": round(report.seconds, 2),
+    }
+
+
+def _summary(report: "MendReport") -> str:
+    lines = []
+    before, after = report.agreement_before, report.agreement_after
+    if before is not None and after is not None:
+        worth = "" if after > before else ": no gain, look at the report before you keep it"
+        lines.append(
+            f"on frames held back, agreement with the references went from {before:.2f} to"
+            f" {after:.2f} dB{worth}"
+        )
+    for path, frames in report.from_references.items():
+        lines.append(f"{path}: references had a word on {frames} frames")
+    lines += [f"failed: {failure.reason}" for one in report.deblurred for failure in one.failed]
+    lines += [str(path) for path in report.outputs]
+    lines.append(f"look at {report.report} ({report.seconds / 60:.0f} min)")
+    return "".join(line + "\n" for line in lines)
+
+
+@contextmanager
+def _pointing_on() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("the same command goes on where this stopped\n")
+        raise
