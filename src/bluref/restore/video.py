@@ -6,7 +6,7 @@ time, it goes on after the last of them, and the end is the same as without an i
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -26,12 +26,16 @@ from bluref.media.recording import Recording, Shown, open_recording, quarter_tur
 from bluref.media.remux import write_film
 from bluref.media.segment import Timed, write_segment
 from bluref.restore.fingerprint import hash_of
+from bluref.restore.guard import GuardNote, summed
 from bluref.restore.overlap import read_ahead, write_behind
 from bluref.restore.sharp_frames import with_sharpness
 from bluref.restore.workplace import Workplace, open_workplace
 
 Apply = Callable[[Float[Tensor, "1 3 h w"]], Float[Tensor, "1 3 h w"]]
 """Makes an image sharper: RGB in [0, 1], upright, in and out."""
+
+Heard = Callable[[], Sequence[GuardNote]]
+"""Gives what the guard found in the image that `Apply` was given last."""
 
 Tell = Callable[[int, int], None]
 """Called with (frames behind us, frames in all, 0 where unknown), at the start and after each."""
@@ -55,6 +59,12 @@ class VideoOptions:
     only_blurry: bool = False
     max_pixels: int = MAX_PIXELS
 
+    def recipe(self) -> dict[str, object]:
+        """What of this changes a result."""
+        told = asdict(self)
+        del told["max_pixels"]
+        return told
+
 
 @dataclass(frozen=True)
 class VideoReport:
@@ -70,6 +80,8 @@ class VideoReport:
         seconds: of this call.
         codec: name of the encoder.
         notes: what could not be kept, or was found amiss, one line each.
+        guard: what was found in its pictures, by this call and those that it went on from: in how
+            many frames, and in what share of the pixels of all.
     """
 
     frames: int
@@ -80,15 +92,17 @@ class VideoReport:
     seconds: float
     codec: str
     notes: tuple[str, ...]
+    guard: tuple[GuardNote, ...] = ()
 
 
-def deblur_video(
+def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who wants to hear
     path: Path | str,
     target: Path | str,
     apply: Apply,
     *,
     identity: str,
     options: VideoOptions | None = None,
+    heard: Heard = lambda: (),
     tell: Tell = lambda _behind, _total: None,
 ) -> VideoReport:
     """Deblur a film, or go on where an earlier call with the same arguments was interrupted.
@@ -105,6 +119,8 @@ def deblur_video(
         identity: changes whenever `apply` would give something else; work that was begun with
             another one is begun anew.
         options: wishes for the film.
+        heard: asked after each image that `apply` deblurred; what it gives is kept with the frame,
+            so that the report knows of all of them after an interruption too.
         tell: hears of progress.
 
     Raises:
@@ -121,7 +137,7 @@ def deblur_video(
     begun_with = {
         "source": hash_of(path),
         "model": identity,
-        "options": asdict(options),
+        "options": options.recipe(),
         "encoder": asdict(plan),
         "library": [av.__version__, torch.__version__],
     }
@@ -131,7 +147,7 @@ def deblur_video(
         progress = _Progress(sum(len(m.times) for m in workplace.memories()), total, tell)
         resumed = progress.behind
         if workplace.ended() is None:
-            _make_segments(path, plan, options, workplace, apply, progress)
+            _make_segments(path, plan, options, workplace, _work(apply, heard), progress)
         notes += (workplace.ended() or {}).get("notes", [])
         report = _report(workplace, resumed, plan)
         notes += write_film(target, path, plan, workplace.segments())
@@ -157,6 +173,7 @@ class _Job:
     shown: Shown
     fate: str
     image: Float[Tensor, "1 3 h w"] | None
+    found: Sequence[GuardNote] = ()
 
 
 def _plan(recording: Recording, target: Path, options: VideoOptions) -> tuple[Plan, list[str]]:
@@ -175,7 +192,7 @@ def _make_segments(
     plan: Plan,
     options: VideoOptions,
     workplace: Workplace,
-    apply: Apply,
+    deblur: Callable[[_Job], _Job],
     progress: _Progress,
 ) -> None:
     """All segments that are not there yet: read, deblurred and encoded in three threads."""
@@ -190,10 +207,18 @@ def _make_segments(
         progress.tell(progress.behind, progress.total)
         with write_behind(encode, 1) as give, read_ahead(jobs, 1) as waiting:
             for job in waiting:
-                sharp = None if job.image is None else apply(job.image)
-                give(replace(job, image=sharp))
+                give(deblur(job))
                 progress.step()
         workplace.end({"notes": recording.notes})
+
+
+def _work(apply: Apply, heard: Heard) -> Callable[[_Job], _Job]:
+    def deblur(job: _Job) -> _Job:
+        if job.image is None:
+            return job
+        return replace(job, image=apply(job.image), found=heard())
+
+    return deblur
 
 
 def _jobs(recording: Recording, first: int, *, only_blurry: bool) -> Generator[_Job, None, None]:
@@ -222,17 +247,20 @@ def _timed(job: _Job) -> Timed:
     shown = job.shown
     if job.image is not None:
         change(shown.frame, torch.rot90(job.image, -quarter_turns(shown.frame), (2, 3)))
-    return Timed(shown.frame, shown.pts, shown.duration, job.fate)
+    found = [asdict(note) for note in job.found]
+    return Timed(shown.frame, shown.pts, shown.duration, job.fate, found)
 
 
 def _report(workplace: Workplace, resumed: int, plan: Plan) -> VideoReport:
     """What the segments remember, without time and notes."""
     fates: Counter[str] = Counter()
     corrupt: list[int] = []
+    found: list[GuardNote] = []
     for memory in workplace.memories():
         begin = sum(fates.values())
         fates.update(memory.fates)
         corrupt += (begin + i for i, fate in enumerate(memory.fates) if fate == CORRUPT)
+        found += (GuardNote(**note) for told in memory.told for note in told)
     return VideoReport(
         frames=sum(fates.values()),
         changed=fates[CHANGED],
@@ -242,4 +270,5 @@ def _report(workplace: Workplace, resumed: int, plan: Plan) -> VideoReport:
         seconds=0.0,
         codec=plan.encoder,
         notes=(),
+        guard=summed(found, sum(fates.values())),
     )
