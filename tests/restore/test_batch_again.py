@@ -198,3 +198,16 @@ def test_a_file_that_only_looks_like_a_map_of_trust_is_never_replaced_unasked(tm
     )
     assert report.done == 1
     assert foreign.read_bytes() != mine
+
+
+def test_what_killed_runs_left_behind_is_removed(tmp_path, invert):
+    paint(tmp_path / "in" / "sub" / "a.png")
+    left = [
+        tmp_path / "out" / folder / ".0123456789abcdef.partial.values" for folder in ("", "sub")
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (0, 0))
+    assert deblur_files([tmp_path / "in"], tmp_path / "out", invert).done == 1
+    assert tree(tmp_path / "out") == ["sub/a.png"]

@@ -11,6 +11,7 @@ from typing import Literal
 
 import bluref
 from bluref.errors import UserError
+from bluref.media.whole import remove_leftovers
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.guard import GuardNote
 from bluref.restore.inputs import Failure, Job, Kind, check_outputs, plan, trust_beside
@@ -103,6 +104,8 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
     found = plan(inputs, out)
     check_outputs(found.jobs, trust=options.trust)
     _check_writable(out)
+    for folder in {out, *(job.target.parent for job in found.jobs)}:
+        remove_leftovers(folder)
     ledgers: dict[Kind, Ledger] = {
         "picture": Ledger(out, _recipe(deblurrer, options.recipe())),
         "video": Ledger(out, _recipe(deblurrer, video.recipe() | _of_frames(options))),
