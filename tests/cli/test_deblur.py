@@ -132,6 +132,8 @@ def test_precision_and_pooling_reach_the_deblurrer(scene, monkeypatch):
         (["in", "--model", "identity", "--overwrite", "--skip-existing"], "contradict"),
         (["in", "--model", "identity", "--quality", "0"], "out of range"),
         (["in", "--model", "identity", "--max-pixels", "0"], "allows nothing"),
+        (["in", "--model", "identity", "--crf", "-5"], "--crf -5 is out of range"),
+        (["", "--model", "identity"], "an empty argument"),
     ],
 )
 def test_mistakes_are_one_line_and_a_fix(scene, capsys, arguments, problem):
@@ -155,6 +157,17 @@ def test_a_video_is_deblurred_and_what_happened_is_told(scene, capsys):
     assert after.packets == before.packets
     assert "clip.mp4: 4 frames" in err
     assert "4 deblurred, 0 left alone as sharp, written by libx264" in err
+
+
+def test_a_film_for_whose_quality_there_is_no_number_is_told_what_can_be_done(scene, capsys):
+    Film("libx264", size=(24, 32), frames=2).write(scene / "clip.mp4")
+    Film("libvpx-vp9", size=(24, 32), frames=2).write(scene / "clip.webm")
+    line = ["deblur", "--model", "identity"]
+    assert main([*line, "clip.mp4", "--crf", "52"]) == 1
+    assert "--crf 52 is out of the range of libx264; choose 0 to 51" in capsys.readouterr().err
+    assert main([*line, "clip.webm", "--codec", "ffv1"]) == 1
+    assert "choose a --codec that they hold (vp9, av1)" in capsys.readouterr().err
+    assert not list((scene / "deblurred").glob("clip.*"))
 
 
 def test_strength_trust_memory_and_guard_are_as_asked(scene, capsys):

@@ -132,6 +132,27 @@ def test_the_status_of_the_verb_is_the_status_of_the_command(verb, status):
     assert command.main(["paint", "a"]) == status
 
 
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([""], "there is an empty argument"),
+        (["a", ""], "there is an empty argument"),
+        (["a", "-o", ""], "there is an empty argument after -o"),
+        (["a", "--output="], "--output= has no value"),
+        (["a", "-o="], "-o= has no value"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_not_taken_for_the_current_folder(
+    verb, capsys, arguments, problem
+):
+    verb.act = lambda _options: pytest.fail("work was done")
+    assert command.main(["paint", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[0] == f"bluref: {problem}"
+    assert "variables are set" in err
+
+
 @pytest.mark.parametrize("arguments", [[], ["a", "--jsom"], ["a", "b"]])
 def test_wrong_options_exit_with_status_2_and_a_word_on_stderr(verb, capsys, arguments):
     with pytest.raises(SystemExit) as caught:

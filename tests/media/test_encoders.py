@@ -81,6 +81,33 @@ def test_quality_follows_the_bits_of_the_source_within_bounds(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("codec", "worst"),
+    [("h264", 51), ("hevc", 51), ("vp8", 63), ("vp9", 63), ("av1", 63), ("mpeg4", 31)],
+)
+def test_a_quality_out_of_the_range_of_the_encoder_is_refused(tmp_path, codec, worst):
+    path = Film("libx264", size=(96, 128), frames=1).write(tmp_path / "a.mkv")
+    for crf in (0, worst):
+        plan, _ = planned(path, "matroska", codec=codec, crf=crf)
+        encoder_of(plan).open()
+    for crf in (-5, -1, worst + 1, 999):
+        with pytest.raises(UserError, match=f"--crf {crf} is out of the range"):
+            planned(path, "matroska", codec=codec, crf=crf)
+
+
+def test_with_a_quality_no_other_codec_is_taken_than_the_one_it_is_meant_for(tmp_path):
+    film = Film(
+        "libx265", size=(64, 80), frames=1, options={"x265-params": "bframes=0:log-level=none"}
+    )
+    with open_recording(film.write(tmp_path / "a.mp4")) as recording:
+        first = next(recording.frames())
+        small = replace(first, frame=first.frame.reformat(width=32, height=32))
+        assert plan_encoding(recording, small, "mp4")[0].encoder == "libx264"
+        with pytest.raises(UserError, match="as hevc in mp4") as caught:
+            plan_encoding(recording, small, "mp4", crf=20)
+    assert "name a --codec beside --crf" in caught.value.fix
+
+
+@pytest.mark.parametrize(
     ("codec", "size", "options"),
     [
         ("libx264", (240, 320), {}),

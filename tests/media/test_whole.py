@@ -1,11 +1,14 @@
 import errno
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from bluref.errors import UserError
-from bluref.media.whole import whole_file, write_text_whole
+from bluref.media.whole import remove_leftovers, whole_file, write_text_whole
 
 
 def names(folder):
@@ -145,3 +148,40 @@ def test_a_name_that_is_too_long_is_a_user_error(tmp_path):
 def test_an_unreadable_input_inside_the_block_is_not_blamed_on_the_output(tmp_path):
     with pytest.raises(PermissionError), whole_file(tmp_path / "out"):
         failing(errno.EACCES, "/some/input")()
+
+
+def leave(folder, target):
+    """What a writer of `target` leaves behind that is killed, as `photo_sink` names it."""
+    script = f"""
+import os, signal
+from bluref.media.whole import whole_file
+with whole_file({str(folder / target)!r}) as partial:
+    for path in (partial, partial.with_suffix(".values"), partial.with_suffix(".encoded")):
+        path.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", script], check=False)
+
+
+def test_what_killed_writers_left_a_day_ago_is_removed(tmp_path):
+    leave(tmp_path, "a.png")
+    leave(tmp_path, "no suffix")
+    left = names(tmp_path)
+    assert len(left) == 6
+    others = [".hidden", "a.partial.png", ".0123456789abcdef.png", ".0123.partial.png", "x.values"]
+    for name in others:
+        (tmp_path / name).touch()
+    (tmp_path / ".0123456789abcdef.partial").mkdir()
+    others.append(".0123456789abcdef.partial")
+    old = time.time() - 25 * 3600
+    for name in (*left[1:], *others):
+        os.utime(tmp_path / name, (old, old))
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == sorted([left[0], *others])
+
+
+def test_folders_that_cannot_be_listed_have_no_leftovers(tmp_path):
+    (tmp_path / "file").touch()
+    for name in ("file", "missing", "x" * 300):
+        remove_leftovers(tmp_path / name)
+    assert names(tmp_path) == ["file"]

@@ -8,6 +8,7 @@ from tests.media.films import Film
 from tests.media.pictures import ICC, XMP, chunks_of, copied, exif, noise, pillow, png, smooth
 from tests.restore.batches import deblur_files, inverter, is_inverted, paint, tree
 
+from bluref.media.encoders import SEGMENT
 from bluref.media.picture import read_picture
 from bluref.restore import batch
 from bluref.restore.deblurrer import Deblurrer
@@ -150,6 +151,23 @@ def test_what_the_guard_finds_is_told_with_the_path(tmp_path, invert, monkeypatc
     assert told.guard == ({"path": str(source), **asdict(note)},)
     assert (told.tiles, told.shrunk, told.engine) == (7, 2, "eager")
     assert told.peak_memory_bytes > 50 << 20
+
+
+def test_what_the_guard_finds_in_a_film_is_told_after_an_interruption_too(tmp_path, invert):
+    source = Film("ffv1", size=(16, 24), frames=SEGMENT + 2).write(tmp_path / "a.mkv")
+    expected = batch.deblur_files([source], tmp_path / "whole", invert).guard
+    assert sum(note["tiles"] for note in expected) > SEGMENT  # nearly every inverted frame
+    assert {note["path"] for note in expected} == {str(source)}
+
+    def interrupt(_film, behind, _total):
+        if behind == SEGMENT + 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        batch.deblur_files([source], tmp_path / "out", invert, tell_frames=interrupt)
+    told = batch.deblur_files([source], tmp_path / "out", invert)
+    assert told.films[str(source)].resumed == SEGMENT
+    assert told.guard == expected
 
 
 def test_progress_is_told_from_nothing_to_all(tmp_path, invert):

@@ -5,11 +5,14 @@ from contextlib import suppress
 
 import pytest
 import torch
+from tests.media.films import Film
 from tests.restore.batches import UNGUARDED, deblur_files, inverter, is_inverted, paint, tree
 
+import bluref
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.ledger import Ledger
 from bluref.restore.one_photo import PhotoOptions
+from bluref.restore.video import VideoOptions
 
 
 @pytest.fixture
@@ -56,7 +59,7 @@ class Scale(torch.nn.Module):
         return x * self.factor
 
 
-def test_another_network_or_other_options_do_it_anew(tmp_path):
+def test_another_network_or_other_options_do_it_anew(tmp_path, monkeypatch):
     source = paint(tmp_path / "a.jpg")
 
     def run(factor, size=8, precision="fp32", **how):
@@ -71,8 +74,34 @@ def test_another_network_or_other_options_do_it_anew(tmp_path):
     assert [run(0.25, 16, "bf16"), run(0.25, 16, "bf16")] == [1, 0]
     finer = {"options": PhotoOptions(quality=77)}
     assert [run(0.25, 16, "bf16", **finer), run(0.25, 16, "bf16", **finer)] == [1, 0]
-    limits = {"options": PhotoOptions(quality=77, max_pixels=10**6)}
+    unguarded = {"options": PhotoOptions(quality=77, guard=False)}
+    assert [run(0.25, 16, "bf16", **unguarded), run(0.25, 16, "bf16", **unguarded)] == [1, 0]
+    trusting = {"options": PhotoOptions(quality=77, guard=False, trust=True)}
+    assert [run(0.25, 16, "bf16", **trusting), run(0.25, 16, "bf16", **trusting)] == [1, 0]
+    limits = {"options": PhotoOptions(quality=77, guard=False, max_pixels=10**6)}
     assert run(0.25, 16, "bf16", **limits) == 0
+    monkeypatch.setattr(bluref, "__version__", "0")
+    assert [run(0.25, 16, "bf16", **limits), run(0.25, 16, "bf16", **limits)] == [1, 0]
+
+
+def test_a_film_is_done_anew_for_what_changes_it_and_for_nothing_else(tmp_path, monkeypatch):
+    source = Film("libx264", size=(24, 32), frames=2).write(tmp_path / "a.mp4")
+
+    def run(factor=0.5, codec=None, max_pixels=10**6, **how):
+        deblurrer = Deblurrer(Scale(factor), training_size=8, precision="fp32")
+        films, photos = VideoOptions(codec, max_pixels=max_pixels), PhotoOptions(**how)
+        report = deblur_files([source], tmp_path / "out", deblurrer, options=photos, video=films)
+        assert report.failed == ()
+        return report.done
+
+    assert [run(), run()] == [1, 0]
+    assert run(quality=50, trust=True, max_pixels=10**7) == 0
+    assert [run(strength=0.5), run(strength=0.5)] == [1, 0]
+    assert [run(), run(), run(guard=False), run(guard=False)] == [1, 0, 1, 0]
+    assert [run(0.25, guard=False), run(0.25, guard=False)] == [1, 0]
+    assert [run(0.25, "mpeg4", guard=False), run(0.25, "mpeg4", guard=False)] == [1, 0]
+    monkeypatch.setattr(bluref, "__version__", "0")
+    assert [run(0.25, "mpeg4", guard=False), run(0.25, "mpeg4", guard=False)] == [1, 0]
 
 
 def test_a_run_that_dies_between_output_and_ledger_does_that_one_again(
@@ -169,3 +198,16 @@ def test_a_file_that_only_looks_like_a_map_of_trust_is_never_replaced_unasked(tm
     )
     assert report.done == 1
     assert foreign.read_bytes() != mine
+
+
+def test_what_killed_runs_left_behind_is_removed(tmp_path, invert):
+    paint(tmp_path / "in" / "sub" / "a.png")
+    left = [
+        tmp_path / "out" / folder / ".0123456789abcdef.partial.values" for folder in ("", "sub")
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (0, 0))
+    assert deblur_files([tmp_path / "in"], tmp_path / "out", invert).done == 1
+    assert tree(tmp_path / "out") == ["sub/a.png"]

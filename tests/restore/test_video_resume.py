@@ -13,6 +13,7 @@ from bluref.errors import UserError
 from bluref.frames.sharpness import WINDOW
 from bluref.media.encoders import SEGMENT
 from bluref.restore import video
+from bluref.restore.guard import GuardNote
 from bluref.restore.video import VideoOptions, deblur_video
 
 FRAMES = 2 * SEGMENT + 35
@@ -116,6 +117,44 @@ def test_what_was_begun_otherwise_is_begun_anew_and_told(tmp_path, film, change)
     (note,) = [note for note in report.notes if "anew" in note]
     assert change in note
     assert report.frames == FRAMES
+
+
+def test_a_limit_that_was_raised_meanwhile_changes_nothing(tmp_path, film, uninterrupted):
+    target = tmp_path / "b.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        deblur_video(film, target, Interrupted(SEGMENT + 9), identity="x")
+    options = VideoOptions(max_pixels=10**9)
+    report = deblur_video(film, target, softer, identity="x", options=options)
+    assert (report.resumed, report.notes) == (SEGMENT, ())
+    assert_same(target, uninterrupted)
+
+
+class Guarded(Interrupted):
+    """Finds something in every third image, and something else in the first."""
+
+    def __init__(self, frames):
+        super().__init__(frames)
+        self.seen = 0
+
+    def heard(self):
+        notes = [GuardNote("already sharp", "input", 1, 0.5)] if self.seen % 3 == 0 else []
+        notes += [GuardNote("noise", "kept", 2, 1.0)] if self.seen == 0 else []
+        self.seen += 1
+        return notes
+
+
+def test_what_the_guard_found_before_an_interruption_is_told(tmp_path, film):
+    first, second = Guarded(SEGMENT + 9), Guarded(FRAMES)
+    with pytest.raises(KeyboardInterrupt):
+        deblur_video(film, tmp_path / "b.mp4", first, identity="x", heard=first.heard)
+    second.seen = SEGMENT
+    report = deblur_video(film, tmp_path / "b.mp4", second, identity="x", heard=second.heard)
+    assert report.resumed == SEGMENT
+    thirds = len(range(0, FRAMES, 3))
+    assert report.guard == (
+        GuardNote("already sharp", "input", thirds, thirds / 2 / FRAMES),
+        GuardNote("noise", "kept", 1, 1 / FRAMES),
+    )
 
 
 class Stumbling(Film):

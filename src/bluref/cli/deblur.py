@@ -183,6 +183,8 @@ def _check(options: Options) -> None:
         raise UserError(f"--quality {options.quality} is out of range", "choose 1 to 100")
     if not 0 <= options.strength <= 1:
         raise UserError(f"--strength {options.strength} is out of range", "choose 0 to 1")
+    if options.crf is not None and options.crf < 0:
+        raise UserError(f"--crf {options.crf} is out of range", "choose 0 or more, 0 is the best")
     for name in ("max_pixels", "max_bytes"):
         if getattr(options, name) < 1:
             flag = f"--{name.replace('_', '-')}"

@@ -126,6 +126,7 @@ def _dispatch(arguments: list[str]) -> int:
         sys.stdout.write(f"bluref {bluref.__version__}\n")
         return 0
     verb = load_verb(name)
+    _refuse_empty(rest)
     import tyro
 
     options_type = getattr(verb, "options_type", lambda arguments: verb.Options)
@@ -142,6 +143,19 @@ def _dispatch(arguments: list[str]) -> int:
         ),
     )
     return verb.run(options)
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """An empty path would mean the current folder, and mostly comes from an unset variable."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument:
+            where = f" after {before}" if before.startswith("-") else ""
+            problem = f"there is an empty argument{where}"
+        elif argument.startswith("-") and argument.partition("=")[1:] == ("=", ""):
+            problem = f"{argument} has no value"
+        else:
+            continue
+        raise UserError(problem, "name it; in a script, see whether all variables are set")
 
 
 def _overview() -> str:

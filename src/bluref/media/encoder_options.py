@@ -4,6 +4,7 @@ import math
 
 import av
 
+from bluref.errors import UserError
 from bluref.media.hdr import hdr_options
 from bluref.media.recording import Recording
 
@@ -19,6 +20,8 @@ QUALITY = {
 }
 """The best and the worst that is chosen for the encoders of constant quality, lower is better."""
 
+_RANGES = {"libx264": 51, "libx265": 51, "libvpx": 63, "libvpx-vp9": 63, "libsvtav1": 63}
+_WORST_QUANTISER = 31
 _BEST_QUANTISER = 2  # of the others
 _USUAL = 0.1  # bits per pixel of well encoded video; half of them are worth 3 steps of quality
 _PRORES = ("Proxy", "LT", "Standard", "HQ", "4444", "XQ")  # by the number of their option
@@ -33,6 +36,18 @@ def fitting_quality(recording: Recording, encoder: str) -> int:
     if spent <= 0:
         return best
     return round(min(max(best + 3 - 3 * math.log2(spent / _USUAL), best), worst))
+
+
+def asked_quality(crf: int, encoder: str) -> int:
+    """A quality in an encoder's own numbers, if it lies within them.
+
+    Raises:
+        UserError: it does not; encoders would take it for another one, or fail without a word.
+    """
+    worst = _RANGES.get(encoder, _WORST_QUANTISER)
+    if not 0 <= crf <= worst:
+        raise UserError(f"--crf {crf} is out of the range of {encoder}", f"choose 0 to {worst}")
+    return crf
 
 
 def encoder_options(

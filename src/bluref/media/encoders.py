@@ -18,7 +18,13 @@ from av.sidedata.sidedata import Type
 from av.video.codeccontext import VideoCodecContext
 
 from bluref.errors import UserError
-from bluref.media.encoder_options import QUALITY, THREADS, encoder_options, fitting_quality
+from bluref.media.encoder_options import (
+    QUALITY,
+    THREADS,
+    asked_quality,
+    encoder_options,
+    fitting_quality,
+)
 from bluref.media.hdr import lost_hdr, side_data
 from bluref.media.pixel_formats import loses, nearest
 from bluref.media.recording import Recording, Shown
@@ -50,6 +56,7 @@ _STANDARD_RATES = [
     *(Fraction(k) for k in (24, 25, 30, 50, 60)),
     *(Fraction(k, 1001) for k in (30000, 60000)),
 ]
+_WISHES = ("h264", "hevc", "vp9", "av1", "mpeg4", "ffv1")  # what to offer where one is not held
 _INTERLACED = ("libx264", "mpeg2video", "mpeg4", "prores_ks", "dnxhd", "ffv1")
 
 
@@ -102,7 +109,8 @@ def plan_encoding(
 
     Without wishes the codec is the source's, and the quality follows the bits that the source
     spends on a pixel: between transparent and visually lossless. Depth is never given up for the
-    codec.
+    codec. Where a quality is asked for, no other codec than the one asked for or the source's is
+    taken: its number would mean something else.
 
     Args:
         recording: the source.
@@ -115,12 +123,13 @@ def plan_encoding(
         The plan, and what could not be kept, one line each.
 
     Raises:
-        UserError: no encoder of that name, or none that the container holds.
+        UserError: no encoder of that name, none that the container holds, or a quality out of its
+            range.
     """
     own = _named(codec or recording.codec, container, asked=codec is not None)
     wanted = first.frame.format.name
     candidates = [own] if own else []
-    if codec is None:
+    if codec is None and crf is None:
         others = _OTHERWISE.get(container, _ANYWHERE)
         candidates += [name for name in others if name != own and _holds(container, name)]
     formats = {name: _format(name, first) for name in candidates}
@@ -132,7 +141,7 @@ def plan_encoding(
             return plan, _told(recording, first, plan)
     raise UserError(
         f"no encoder here can write {recording.path} as {codec or recording.codec} in {container}",
-        "choose another --codec, or give the output the suffix .mkv",
+        "choose another --codec" if codec or crf is None else "name a --codec beside --crf",
     )
 
 
@@ -186,7 +195,11 @@ def _named(codec: str, container: str, *, asked: bool) -> str | None:
     if asked and not known:
         raise UserError(f"there is no encoder {codec!r} here", "try h264, hevc, vp9, av1 or ffv1")
     if asked:
-        raise UserError(f"{container} files cannot hold {codec}", "give the output the suffix .mkv")
+        held = [wish for wish in _WISHES if _named(wish, container, asked=False)]
+        fix = (
+            f"choose a --codec that they hold ({', '.join(held)}), or put the film into .mkv first"
+        )
+        raise UserError(f"{container} files cannot hold {codec}", fix)
     return None
 
 
@@ -226,7 +239,7 @@ def _halves(name: str, odd: tuple[int, int]) -> bool:
 def _plan(recording: Recording, first: Shown, where: tuple[str, str, str], crf: int | None) -> Plan:
     container, encoder, pixel_format = where
     frame, context = first.frame, recording.stream.codec_context
-    quality = fitting_quality(recording, encoder) if crf is None else crf
+    quality = fitting_quality(recording, encoder) if crf is None else asked_quality(crf, encoder)
     aspect = recording.stream.sample_aspect_ratio or Fraction(1)
     rate = recording.rate.limit_denominator(1001)
     if encoder in ("mpeg1video", "mpeg2video"):

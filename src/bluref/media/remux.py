@@ -59,7 +59,7 @@ def write_film(target: Path, source: Path, plan: Plan, segments: Sequence[Path])
                 raise OSError(number, os.strerror(number), str(partial)) from error
             raise UserError(
                 f"cannot write {target} as {plan.container}: {error.strerror}",
-                "give the output the suffix .mkv",
+                "choose another --codec, or put the film into .mkv first",
             ) from error
     return notes
 
@@ -260,7 +260,7 @@ def _checked(
     if written != wanted:
         raise UserError(
             f"{target} would hold {written} frames instead of {wanted}",
-            "choose another --codec, or give the output the suffix .mkv",
+            "choose another --codec, or put the film into .mkv first",
         )
     notes = []
     if differ:

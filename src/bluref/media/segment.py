@@ -40,12 +40,14 @@ class Timed:
         pts: when it is shown, in ticks of the source's stream.
         duration: ticks that it stays; 0 where unknown.
         fate: what was done to it, a word to remember.
+        told: what else is to be remembered of it; whatever JSON can hold.
     """
 
     frame: av.VideoFrame
     pts: int
     duration: int
     fate: str
+    told: Sequence[Any] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Memory:
         times: when it is shown, in ticks of the source's stream.
         durations: ticks that it stays; 0 where unknown.
         fates: what was done to it.
+        told: what else was to be remembered of it.
         delay: by how many places packets are stored later than their frames are shown, at most.
         header: what the encoder writes ahead of all packets, in base64.
     """
@@ -63,6 +66,7 @@ class Memory:
     times: list[int]
     durations: list[int]
     fates: list[str]
+    told: list[list[Any]]
     delay: int
     header: str
 
@@ -78,7 +82,7 @@ def write_segment(path: Path, plan: Plan, frames: Iterable[Timed]) -> Memory:
     Raises:
         UserError: `path` cannot be written, or the encoder lost a frame.
     """
-    encoder, memory = encoder_of(plan), Memory([], [], [], 0, "")
+    encoder, memory = encoder_of(plan), Memory([], [], [], [], 0, "")
     stored = delay = 0
     with whole_file(path) as partial, partial.open("wb") as file:
         file.write(_MAGIC)
@@ -159,6 +163,7 @@ def _encoded(
         memory.times.append(timed.pts)
         memory.durations.append(timed.duration)
         memory.fates.append(timed.fate)
+        memory.told.append(list(timed.told))
         yield from encoder.encode(frame)
     yield from encoder.encode(None)
 

@@ -6,13 +6,19 @@ Ctrl-C leaves the old file or none, never half of the new one.
 
 import errno
 import os
+import re
 import secrets
+import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bluref.errors import UserError
 
+_LEFT_AFTER = 24 * 3600  # s without a change from which on nobody works on a temporary file
+# Their names, and those of files beside them that differ in the suffix.
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.(partial(\..*)?|values|encoded)", re.DOTALL)
 _FIXES = {
     errno.EACCES: "choose a folder you may write to, or change its permissions",
     errno.EDQUOT: "free some of your disk quota, or choose another place",
@@ -65,6 +71,24 @@ def write_text_whole(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8 with `whole_file`; line ends are kept as they are."""
     with whole_file(path) as partial:
         partial.write_bytes(text.encode())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers of files in `folder` left there when they were killed, a day ago or more.
+
+    Whatever cannot be looked at or removed stays.
+    """
+    with suppress(OSError):
+        entries = [entry for entry in folder.iterdir() if _TEMPORARY.fullmatch(entry.name)]
+        for entry in entries:
+            _remove_if_left(entry)
+
+
+def _remove_if_left(path: Path) -> None:
+    with suppress(OSError):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode) and time.time() - status.st_mtime > _LEFT_AFTER:
+            path.unlink()
 
 
 def _is_about(error: OSError, path: Path, partial: Path) -> bool:

@@ -11,8 +11,9 @@ from typing import Literal
 
 import bluref
 from bluref.errors import UserError
+from bluref.media.whole import remove_leftovers
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.guard import GuardNote, summed
+from bluref.restore.guard import GuardNote
 from bluref.restore.inputs import Failure, Job, Kind, check_outputs, plan, trust_beside
 from bluref.restore.ledger import Ledger
 from bluref.restore.memory import highest, is_out_of_memory
@@ -105,9 +106,11 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
     found = plan(inputs, out)
     check_outputs(found.jobs, trust=options.trust)
     _check_writable(out)
+    for folder in {out, *(job.target.parent for job in found.jobs)}:
+        remove_leftovers(folder)
     ledgers: dict[Kind, Ledger] = {
         "picture": Ledger(out, _recipe(deblurrer, options.recipe())),
-        "video": Ledger(out, _recipe(deblurrer, asdict(video) | _of_frames(options, finish))),
+        "video": Ledger(out, _recipe(deblurrer, video.recipe() | _of_frames(options, finish))),
     }
     batch = _Batch(deblurrer, options, video, finish, existing, ledgers, tell_frames)
     batch.failed += found.failed
@@ -228,11 +231,19 @@ class _Batch:
             identity=f"{self.deblurrer.fingerprint} {_of_frames(self.options, None)}",
             options=self.video,
             finish=self.finish,
+            heard=partial(_drained, notes),
             tell=partial(self.tell_frames, job.source),
         )
         self.films[str(job.source)] = film
         changed = film.changed - film.resumed  # frames of this call, nearly: some may be sharp
-        return TileReport(max(changed, 0), 0, 0, 0, summed(notes, film.frames))
+        return TileReport(max(changed, 0), 0, 0, 0, film.guard)
+
+
+def _drained(notes: list[GuardNote]) -> tuple[GuardNote, ...]:
+    """The notes so far, once."""
+    told = tuple(notes)
+    notes.clear()
+    return told
 
 
 def _check_writable(out: Path) -> None:

@@ -6,7 +6,7 @@ time, it goes on after the last of them, and the end is the same as without an i
 
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -27,12 +27,16 @@ from bluref.media.recording import Recording, Shown, open_recording, quarter_tur
 from bluref.media.remux import write_film
 from bluref.media.segment import Timed, write_segment
 from bluref.restore.fingerprint import hash_of
+from bluref.restore.guard import GuardNote, summed
 from bluref.restore.overlap import read_ahead, write_behind
 from bluref.restore.sharp_frames import with_sharpness
 from bluref.restore.workplace import Workplace, open_workplace
 
 Apply = Callable[[Float[Tensor, "1 3 h w"]], Float[Tensor, "1 3 h w"]]
 """Makes an image sharper: RGB in [0, 1], upright, in and out."""
+
+Heard = Callable[[], Sequence[GuardNote]]
+"""Gives what the guard found in the image that `Apply` was given last."""
 
 Tell = Callable[[int, int], None]
 """Called with (frames behind us, frames in all, 0 where unknown), at the start and after each."""
@@ -72,6 +76,12 @@ class VideoOptions:
     only_blurry: bool = False
     max_pixels: int = MAX_PIXELS
 
+    def recipe(self) -> dict[str, object]:
+        """What of this changes a result."""
+        told = asdict(self)
+        del told["max_pixels"]
+        return told
+
 
 @dataclass(frozen=True)
 class VideoReport:
@@ -87,6 +97,8 @@ class VideoReport:
         seconds: of this call.
         codec: name of the encoder.
         notes: what could not be kept, or was found amiss, one line each.
+        guard: what was found in its pictures, by this call and those that it went on from: in how
+            many frames, and in what share of the pixels of all.
     """
 
     frames: int
@@ -97,6 +109,7 @@ class VideoReport:
     seconds: float
     codec: str
     notes: tuple[str, ...]
+    guard: tuple[GuardNote, ...] = ()
 
 
 def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who wants to hear
@@ -107,6 +120,7 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
     identity: str,
     options: VideoOptions | None = None,
     finish: Finish | None = None,
+    heard: Heard = lambda: (),
     tell: Tell = lambda _behind, _total: None,
 ) -> VideoReport:
     """Deblur a film, or go on where an earlier call with the same arguments was interrupted.
@@ -124,6 +138,8 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
             another one is begun anew.
         options: wishes for the film.
         finish: has the last word on each deblurred frame.
+        heard: asked after each image that `apply` deblurred; what it gives is kept with the frame,
+            so that the report knows of all of them after an interruption too.
         tell: hears of progress.
 
     Raises:
@@ -141,7 +157,7 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
         "source": hash_of(path),
         "model": identity,
         "finish": finish and finish.identity,
-        "options": asdict(options),
+        "options": options.recipe(),
         "encoder": asdict(plan),
         "library": [av.__version__, torch.__version__],
     }
@@ -151,7 +167,8 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
         progress = _Progress(sum(len(m.times) for m in workplace.memories()), total, tell)
         resumed = progress.behind
         if workplace.ended() is None:
-            _make_segments(path, plan, options, workplace, _both(apply, finish), progress)
+            work = _work(apply, finish, heard)
+            _make_segments(path, plan, options, workplace, work, progress)
         notes += (workplace.ended() or {}).get("notes", [])
         report = _report(workplace, resumed, plan)
         notes += write_film(target, path, plan, workplace.segments())
@@ -177,6 +194,7 @@ class _Job:
     shown: Shown
     fate: str
     image: Float[Tensor, "1 3 h w"] | None
+    found: Sequence[GuardNote] = ()
 
 
 def _plan(recording: Recording, target: Path, options: VideoOptions) -> tuple[Plan, list[str]]:
@@ -215,12 +233,14 @@ def _make_segments(
         workplace.end({"notes": recording.notes})
 
 
-def _both(apply: Apply, finish: Finish | None) -> Callable[[_Job], _Job]:
+def _work(apply: Apply, finish: Finish | None, heard: Heard) -> Callable[[_Job], _Job]:
     def deblur(job: _Job) -> _Job:
         if job.image is None:
             return job
-        result = apply(job.image)
-        return replace(job, image=finish(job.shown.index, job.image, result) if finish else result)
+        result, found = apply(job.image), heard()
+        if finish is not None:
+            result = finish(job.shown.index, job.image, result)
+        return replace(job, image=result, found=found)
 
     return deblur
 
@@ -251,17 +271,20 @@ def _timed(job: _Job) -> Timed:
     shown = job.shown
     if job.image is not None:
         change(shown.frame, torch.rot90(job.image, -quarter_turns(shown.frame), (2, 3)))
-    return Timed(shown.frame, shown.pts, shown.duration, job.fate)
+    found = [asdict(note) for note in job.found]
+    return Timed(shown.frame, shown.pts, shown.duration, job.fate, found)
 
 
 def _report(workplace: Workplace, resumed: int, plan: Plan) -> VideoReport:
     """What the segments remember, without time and notes."""
     fates: Counter[str] = Counter()
     corrupt: list[int] = []
+    found: list[GuardNote] = []
     for memory in workplace.memories():
         begin = sum(fates.values())
         fates.update(memory.fates)
         corrupt += (begin + i for i, fate in enumerate(memory.fates) if fate == CORRUPT)
+        found += (GuardNote(**note) for told in memory.told for note in told)
     return VideoReport(
         frames=sum(fates.values()),
         changed=fates[CHANGED],
@@ -271,4 +294,5 @@ def _report(workplace: Workplace, resumed: int, plan: Plan) -> VideoReport:
         seconds=0.0,
         codec=plan.encoder,
         notes=(),
+        guard=summed(found, sum(fates.values())),
     )

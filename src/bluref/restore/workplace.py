@@ -16,7 +16,7 @@ from bluref.errors import UserError
 from bluref.media.segment import Memory, read_memory
 from bluref.media.whole import write_text_whole
 
-FORMAT = 1
+FORMAT = 2
 _BEGUN_WITH, _ENDED_WITH, _LOCK = "begun.json", "ended.json", "lock"
 
 
