@@ -42,6 +42,18 @@ def test_every_engine_gives_what_eager_gives_in_a_folder_of_mixed_sizes(network,
         torch.testing.assert_close(output, eager(image), atol=1e-5, rtol=0)
 
 
+def test_openvino_forgets_its_plans_and_makes_them_again(network):
+    pytest.importorskip("openvino")
+    other = Deblurrer(network, training_size=16, precision="fp32", engine="openvino")
+    image = torch.rand(1, 3, 256, 256)
+    before = other(image)
+    assert 0 < other.held < 2**30
+    other.forget()
+    assert other.held == 0
+    assert other._run._requests == {}
+    assert torch.equal(other(image), before)
+
+
 def test_openvino_in_bf16_is_close(network):
     pytest.importorskip("openvino")
     image = torch.rand(1, 3, 40, 56)
