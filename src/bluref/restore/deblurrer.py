@@ -131,7 +131,7 @@ class Deblurrer:
             device=device,
             engine=engine,
         )
-        deblurrer._saved, deblurrer._facts = found, facts_of(name, found)
+        deblurrer._saved, deblurrer._facts = found, facts_of(found)
         return deblurrer
 
     @classmethod
