@@ -14,7 +14,7 @@ from bluref.restore.backbones import Backbone
 from bluref.restore.card import KEPT, Facts, facts_of, model_card
 from bluref.restore.engine import Eager, Engine, EngineName, Setting, build_engine
 from bluref.restore.engine_choice import fastest_engine
-from bluref.restore.exported import open_exported
+from bluref.restore.exported import open_exported, refuse_wishes
 from bluref.restore.files import SavedNetwork, save_network
 from bluref.restore.fingerprint import fingerprint, hash_of
 from bluref.restore.graph_files import read_card
@@ -102,7 +102,7 @@ class Deblurrer:
         local_pooling: bool = True,
         precision: Precision = "auto",
         device: str | torch.device = "cpu",
-        engine: EngineName = "eager",
+        engine: EngineName | None = None,
         revision: str | None = None,
     ) -> "Deblurrer":
         """The network that `name` means: a path, a shipped one, `identity`, a repository.
@@ -112,35 +112,41 @@ class Deblurrer:
             local_pooling: as for the class, and so are the next three.
             precision: see above.
             device: see above.
-            engine: see above; an exported file brings its own.
+            engine: see above; `eager` when None. An exported file brings its own.
             revision: of a repository on the Hugging Face Hub; its newest when None.
 
         Raises:
-            UserError: no usable network there.
+            UserError: no usable network there, or an exported file that is not what is asked for.
         """
         found = find_model(name, revision=revision)
         if found is None:
             return cls.identity()
         if isinstance(found, Path):
-            return cls._exported(found, precision)
+            refuse_wishes(found, engine=engine, precision=precision, device=torch.device(device))
+            return cls._exported(found, precision, local_pooling=local_pooling)
         deblurrer = cls(
             found.model,
             training_size=found.training_size,
             local_pooling=local_pooling,
             precision=precision,
             device=device,
-            engine=engine,
+            engine=engine or "eager",
         )
         deblurrer._saved, deblurrer._facts = found, facts_of(found)
         return deblurrer
 
     @classmethod
-    def _exported(cls, path: Path, precision: Precision) -> "Deblurrer":
+    def _exported(cls, path: Path, precision: Precision, *, local_pooling: bool) -> "Deblurrer":
         """Runs a file of `bluref export`, whose local pooling was decided then."""
         deblurrer = cls.identity()
         bf16 = prefers_bf16() if precision == "auto" else precision == "bf16"
         run, deblurrer._engine, deblurrer.bf16 = open_exported(path, bf16=bf16)
         card = read_card(path)
+        if card.get("local_pooling") is True and not local_pooling:
+            raise UserError(
+                f"{path} was exported with local pooling, which cannot be switched off",
+                "export it again with --no-local-pooling",
+            )
         size = card.get("training_size") if card.get("local_pooling") else None
         deblurrer.window_of = size if isinstance(size, int) else None
         deblurrer._facts = _UNKNOWN | card
