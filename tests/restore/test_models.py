@@ -179,6 +179,11 @@ def test_torchscript_is_exported_too(folder, tmp_path):
     image = torch.rand(1, 3, 70, 33)
     exact = Deblurrer.from_pretrained(folder, precision="fp32")(image)
     torch.testing.assert_close(loaded(image), exact, atol=1e-5, rtol=0)
+    shutil.copy(tmp_path / "net.pt", tmp_path / "net.ts")
+    for end in (".pt", ".ts"):
+        with pytest.raises(UserError, match="is TorchScript") as caught:
+            find_model(tmp_path / f"net{end}")
+        assert "as .onnx or .xml" in caught.value.fix
 
 
 def test_an_export_that_differs_never_appears(folder, tmp_path, monkeypatch):
