@@ -186,6 +186,11 @@ def test_torchscript_is_exported_too(folder, tmp_path):
         assert "as .onnx or .xml" in caught.value.fix
 
 
+def test_the_identity_is_not_exported(tmp_path):
+    with pytest.raises(UserError, match="no network to export"):
+        export_network("identity", tmp_path / "net.onnx", "onnx")
+
+
 def test_an_export_that_differs_never_appears(folder, tmp_path, monkeypatch):
     export = sys.modules["bluref.restore.export"]
     monkeypatch.setattr(export, "_open", lambda *_: lambda image: 1 - image)

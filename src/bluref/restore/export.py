@@ -58,6 +58,8 @@ def export_network(
         wanted = " or ".join(SUFFIXES[kind])
         raise UserError(f"{target} is no name for {kind}", f"let it end in {wanted}")
     found = find_model(name)
+    if found is None:
+        raise UserError("the identity has no network to export", "name a network")
     if not isinstance(found, SavedNetwork):
         raise UserError(f"{name} cannot be exported", "give the network that it came from")
     size = found.training_size if local_pooling else None
