@@ -7,19 +7,17 @@ whole frames and for quarters of them; the second counts what is found of broken
 much the broken result loses against the blurry frame. Last, what the guard takes of the time.
 """
 
-import argparse
 import copy
 import time
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import torch
 
 from bluref.measure.psnr import psnr
-from bluref.media.picture import read_picture
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.guard import guarded, harm
 from bluref.restore.sharp_already import is_sharp_already
+from scenes import frames_of, parsed
 
 
 def quarters(image):
@@ -49,20 +47,8 @@ def mosaic(image, strength, seed):
     return broken.clamp(0, 1)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--every", type=int, default=8)
-    options = parser.parse_args()
-    deblur = Deblurrer.from_pretrained(options.model)
-    frames = [
-        (read_picture(path), read_picture(path.parents[1] / "sharp" / path.name))
-        for scene in sorted(options.data.iterdir())
-        for path in sorted((scene / "blur").iterdir())[:: options.every]
-    ]
-    results = [(blurry, deblur(blurry), truth) for blurry, truth in frames]
-
+def tell_verdicts(deblur, results):
+    """How often the guard doubts results as they are, and sharp frames made sharper."""
     verdicts = defaultdict(Counter)
     for blurry, result, truth in results:
         for kind, image in (("blurry", blurry), ("sharp", truth)):
@@ -75,13 +61,12 @@ def main():
     for kind, counts in verdicts.items():
         print(kind, dict(counts))
 
-    print("| broken by | found | as | loss against the blurry frame, dB |")
-    print("|---|---|---|---|")
-    broken = {
+
+def ways_to_break(deblur):
+    """By name, what makes a broken result of a blurry frame, its result and a number."""
+    return {
         **{f"mosaic {c}": lambda b, r, i, c=c: mosaic(r, c, i) for c in (0.02, 0.04, 0.06, 0.1)},
-        **{
-            f"moved {n} px": lambda b, r, i, n=n: r.roll(n, dims=-1) for n in (1, 2, 4)
-        },
+        **{f"moved {n} px": lambda b, r, i, n=n: r.roll(n, dims=-1) for n in (1, 2, 4)},
         "red and blue swapped": lambda b, r, i: r.flip(1),
         "brightened by gamma 0.8": lambda b, r, i: r**0.8,
         "one pixel NaN": lambda b, r, i: r.index_fill(-1, torch.tensor([5]), torch.nan),
@@ -91,8 +76,14 @@ def main():
             )(b)
             for a in (0.05, 0.1, 0.2, 0.4)
         },
-    }  # fmt: skip
-    for name, breaking in broken.items():
+    }
+
+
+def tell_broken(deblur, results):
+    """How much of what was broken on purpose is found, and what is lost where it is not."""
+    print("| broken by | found | as | loss against the blurry frame, dB |")
+    print("|---|---|---|---|")
+    for name, breaking in ways_to_break(deblur).items():
         found, losses = [], []
         for i, (blurry, result, truth) in enumerate(results):
             out = breaking(blurry, result, i)
@@ -105,7 +96,9 @@ def main():
         told = dict(Counter(hits))
         print(f"| {name} | {len(hits)} of {len(found)} | {told} | {mean:.1f}{worst} |", flush=True)
 
-    blurry = frames[0][0]
+
+def tell_times(deblur, blurry):
+    """What the guard takes of the time."""
     times = defaultdict(list)
     for _ in range(7):
         start = time.perf_counter()
@@ -116,6 +109,18 @@ def main():
         times["guarded"].append(time.perf_counter() - middle)
     plain, with_guard = (sorted(times[k])[3] for k in ("plain", "guarded"))
     print(f"time of a guarded frame: {with_guard / plain:.3f} of a plain one ({plain:.2f} s)")
+
+
+def main():
+    options = parsed(__doc__)
+    deblur = Deblurrer.from_pretrained(options.model)
+    results = [
+        (blurry, deblur(blurry), truth)
+        for _, blurry, truth in frames_of(options.data, options.every)
+    ]
+    tell_verdicts(deblur, results)
+    tell_broken(deblur, results)
+    tell_times(deblur, results[0][0])
 
 
 if __name__ == "__main__":

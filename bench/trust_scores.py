@@ -9,15 +9,15 @@ best order, over the area of a random order (0 best, 1 chance). Cost: runs of th
 the one that is needed anyhow.
 """
 
-import argparse
 from collections import defaultdict
-from pathlib import Path
+from itertools import groupby
+from operator import itemgetter
 
 import torch
 import torch.nn.functional as F
 
-from bluref.media.picture import read_picture
 from bluref.restore.deblurrer import Deblurrer
+from scenes import frames_of, parsed
 
 COST = {"change": 0, "local against global": 1, "flipped sideways": 1, "flipped both ways": 2}
 
@@ -52,19 +52,14 @@ def sparsification(error, score, steps=50):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--every", type=int, default=8)
-    options = parser.parse_args()
+    options = parsed(__doc__)
     deblur = Deblurrer.from_pretrained(options.model)
     pooled = deblur.pooled_globally()
     print("| scene | candidate | runs more | rank correlation | AUSE |")
     print("|---|---|---|---|---|")
-    for scene in sorted(options.data.iterdir()):
+    for scene, frames in groupby(frames_of(options.data, options.every), key=itemgetter(0)):
         found = defaultdict(list)
-        for path in sorted((scene / "blur").iterdir())[:: options.every]:
-            image, truth = read_picture(path), read_picture(scene / "sharp" / path.name)
+        for _, image, truth in frames:
             result = deblur(image)
             error = patches((result - truth).abs())
             for name, score in candidates(deblur, pooled, image, result).items():
@@ -72,7 +67,7 @@ def main():
                 found[name].append((rank_correlation(score, error), sparsification(error, score)))
         for name, rows in found.items():
             r, a = torch.tensor(rows).mean(dim=0)
-            print(f"| {scene.name} | {name} | {COST[name]} | {r:.2f} | {a:.2f} |", flush=True)
+            print(f"| {scene} | {name} | {COST[name]} | {r:.2f} | {a:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from matplotlib.axes import Axes
 from PIL import Image
 
 from bluref.cli import bench as bench_verb
@@ -13,7 +14,7 @@ from bluref.restore.nafnet import NAFNet, NAFNetConfig
 
 ROWS = [
     Row("m", "plain", "fp32", 720, 1280, 3.0, 1.0, 2**30, None),
-    Row("m", "openvino", "bf16", 720, 1280, 0.5, 6.0, None, 57.3),
+    Row("m", "openvino", "bf16", 720, 1280, 0.0026, 6.0, 2**29, 57.3),
 ]
 
 
@@ -49,11 +50,19 @@ def test_deblur_names_what_is_wrong_with_a_model(tmp_path, capsys):
 def test_the_table_has_a_line_for_every_row():
     lines = bench_table(ROWS).splitlines()
     assert lines[2] == "| 1280x720 | plain | fp32 | 3.000 | 1.00 | 1024 | equal |"
-    assert lines[3] == "| 1280x720 | openvino | bf16 | 0.500 | 6.00 |  | 57.3 dB |"
+    assert lines[3] == "| 1280x720 | openvino | bf16 | 0.003 | 6.00 | 512 | 57.3 dB |"
 
 
-def test_the_picture_is_drawn(tmp_path):
+def test_the_picture_is_drawn(tmp_path, monkeypatch):
+    drawn = []
+    label = Axes.bar_label
+    monkeypatch.setattr(
+        Axes, "bar_label", lambda self, bars, labels, **how: (
+            drawn.extend(labels), label(self, bars, labels, **how)
+        )[1],
+    )  # fmt: skip
     draw_bench(ROWS, tmp_path / "bench.png")
+    assert drawn == ["plain fp32, 3 s", "openvino bf16, 0.0026 s"]
     with Image.open(tmp_path / "bench.png") as picture:
         assert min(picture.size) > 100
 
@@ -62,6 +71,26 @@ def test_the_picture_is_drawn(tmp_path):
 def test_a_wrong_size_is_told(model, size, capsys):
     assert main(["bench", "--model", model, f"--sizes={size}"]) == 2
     assert "no size of a picture" in capsys.readouterr().err
+
+
+@pytest.fixture
+def nothing_is_measured(monkeypatch):
+    def never(*_args, **_kwargs):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr("bluref.restore.bench.bench", never)
+
+
+@pytest.mark.usefixtures("nothing_is_measured")
+def test_a_size_that_no_picture_may_have_is_told(model, capsys):
+    assert main(["bench", "--model", model, "--sizes=99999x99999"]) == 2
+    assert "99999x99999 is too large" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("nothing_is_measured")
+def test_a_picture_that_cannot_be_drawn_is_told_before_anything_is_measured(model, capsys):
+    assert main(["bench", "--model", model, "-o", "bench.xyz"]) == 2
+    assert "let it end in .png" in capsys.readouterr().err
 
 
 def test_bench_prints_one_json_object(model, monkeypatch, capsys):

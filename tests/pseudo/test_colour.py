@@ -94,6 +94,13 @@ def test_where_nothing_is_known_nothing_changes(reference, match):
     assert (gains([reference], [match], scene()) == 1).all()
 
 
+def test_where_the_blurry_frame_is_white_it_tells_nothing():
+    sharp = scene(low=0.3)
+    blurry = sharp.clone()
+    blurry[..., :144] = 0.99
+    torch.testing.assert_close(gains([sharp], [found()], blurry), torch.ones(1, 3))
+
+
 def test_a_change_beyond_belief_is_left():
     assert (gains([exposed(scene(), (0.05, 0.05, 0.05))], [found()], scene(high=0.9)) == 1).all()
 

@@ -11,6 +11,7 @@ from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
 from bluref.match.protocol import Match
 from bluref.media.picture import write_picture
+from bluref.pseudo import coverage
 from bluref.pseudo.coverage import most_covering
 
 SIZE = (24, 32)
@@ -99,6 +100,20 @@ def test_what_lies_outside_a_reference_shows_nothing(sample, tmp_path):
 
     candidates = [showing(how=1.0), showing(how=0.95), showing(how=1.0)]
     assert chosen(sample(*candidates), 1, tmp_path, Outside()) == [1]
+
+
+def test_only_so_many_candidates_are_kept_encoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(coverage, "ENCODED_KEPT", 2)
+    frames = []
+    for index in range(8):
+        path = tmp_path / f"{index}.png"
+        write_picture(torch.rand(1, 3, *SIZE), path)
+        frames.append(Frame("clip", index, path))
+    of = [(1, 2), (2, 3), (4, 5), (1, 2)]  # the first two are met again after they were dropped
+    samples = [Sample(frames[0], tuple(frames[n] for n in pair), None) for pair in of]
+    matcher = Told()
+    most_covering(samples, 1, matcher=matcher, store=FrameStore(tmp_path / "store"))
+    assert len(matcher.encoded) == len(samples) + len([1, 2, 3, 4, 5, 1, 2])
 
 
 def test_frames_are_matched_at_a_quarter_and_each_encoded_once(tmp_path):

@@ -38,6 +38,17 @@ def test_a_model_that_is_not_there_is_told():
         bench("nothing", [(8, 8)], [(PLAIN, "fp32")], rounds=1)
 
 
+def test_the_identity_is_named_apart_from_exported_files():
+    with pytest.raises(UserError, match="identity has no network to measure"):
+        bench("identity", [(8, 8)], [(PLAIN, "fp32")], rounds=1)
+
+
+def test_every_run_measures_the_same_noise():
+    first, second = (bench_module._picture(None, 20, 30) for _ in range(2))
+    assert torch.equal(first, second)
+    assert first.std() > 0.1
+
+
 def test_what_cannot_run_here_is_left_out_and_said(monkeypatch):
     monkeypatch.setattr(bench_module, "prefers_bf16", lambda: True)
     able, left = combinations(["eager", "onnxruntime"], [])

@@ -1,12 +1,15 @@
+import hashlib
 import json
+import re
 
 import pytest
 import torch
 import yaml
 
-from bluref.restore.card import model_card
+from bluref.restore.card import facts_of, model_card
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.files import save_network
+from bluref.restore.files import load_network, save_network
+from bluref.restore.models import find_model, shipped_models
 from bluref.restore.nafnet import NAFNet, NAFNetConfig
 
 BLANKS = ("None", "null", "nan", "{", "}", "[", "]", "TODO", "More Information", "N/A", "unknown ")
@@ -55,7 +58,44 @@ def test_nothing_is_left_blank(run, tmp_path, network):
         assert "license" not in front
         assert "Licence**: Unknown: ask" in body
         assert [blank for blank in BLANKS if blank in body.replace("None were measured", "")] == []
-        assert "** :" not in body
+        assert not re.search(r"\*\*: *$", body, re.MULTILINE)
+        told = facts_of(load_network(path))
+        assert [name for name, fact in told.items() if fact in (None, "", [], {})] == []
+
+
+@pytest.fixture
+def shipped(run, monkeypatch):
+    """What is known of a network that comes along, where that was asked for from elsewhere."""
+    monkeypatch.chdir(run.parent)
+    return facts_of(find_model("general"))
+
+
+def test_the_run_that_one_stands_in_tells_nothing_of_other_networks(run, shipped, monkeypatch):
+    monkeypatch.chdir(run)
+    told = facts_of(find_model("general"))
+    assert told == shipped
+    assert "drone" not in str(told)
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[1]", '{"sha256": "0"}'])
+def test_a_file_that_is_called_like_a_network_is_not_its_description(
+    run, shipped, monkeypatch, text
+):
+    monkeypatch.chdir(run)
+    (run / "general.json").write_text(text)
+    assert facts_of(find_model("general")) == shipped
+
+
+def test_a_network_that_comes_along_has_its_digest(shipped):
+    weights = shipped_models()["general"] / "model.safetensors"
+    assert shipped["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[1]", '{"sha256": 3}', "[" * 100_000])
+def test_a_description_that_is_damaged_meanwhile_has_no_digest(run, text):
+    saved = load_network(run)
+    (run / "last" / "model.json").write_text(text)
+    assert "weights_sha256" not in facts_of(saved)
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "recipe: 3", "a: [", "recipe: {}\ndata: {}"])

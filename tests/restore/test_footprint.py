@@ -34,6 +34,21 @@ def test_it_is_measured_once():
     assert hungry.sides == before
 
 
+def test_every_trial_pays_for_what_is_kept_and_none_of_it_is_left():
+    kept = set()
+
+    def keeps(image):
+        if image.shape not in kept:
+            kept.add(image.shape)
+            return Hungry()(image)
+        return image
+
+    found = footprint(keeps, 10**8, 10**8, forget=kept.clear)
+    assert set(found.per_pixel) == {128, 256, 384}
+    assert min(found.per_pixel.values()) > 50
+    assert kept == set()
+
+
 def test_a_small_picture_costs_no_more_than_the_smallest_trial():
     hungry = Hungry()
     footprint(hungry, 1000, 2**30)

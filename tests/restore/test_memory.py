@@ -35,6 +35,13 @@ def test_what_is_no_size_is_refused(text):
         parse_bytes(text)
 
 
+@pytest.mark.parametrize("text", ["9" * 400, "9" * 308 + "GiB"])
+def test_a_size_beyond_all_numbers_is_refused_in_a_short_line(text):
+    with pytest.raises(UserError, match="is no size of memory") as caught:
+        parse_bytes(text)
+    assert len(caught.value.problem) < 80
+
+
 def test_a_size_that_is_told_can_be_given_and_is_enough():
     for size in (1, MIB, MIB + 1, 1234567890):
         assert size <= parse_bytes(told_bytes(size)) < size + MIB

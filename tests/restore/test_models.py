@@ -148,6 +148,28 @@ def test_an_exported_file_is_a_model_of_any_size_with_its_card(folder, tmp_path,
         deblur.save_pretrained(tmp_path / "saved")
 
 
+@pytest.mark.parametrize("end", [".onnx", ".xml"])
+def test_what_an_exported_file_cannot_do_is_refused(tmp_path, end):
+    path = tmp_path / f"net{end}"
+    path.write_bytes(b"")
+    wishes = [{"engine": "eager"}, {"engine": "compile"}, {"precision": "fp16"}, {"device": "cuda"}]
+    wishes.append({"engine": "openvino"} if end == ".onnx" else {"engine": "onnxruntime"})
+    for wish in [*wishes, *([{"precision": "bf16"}] if end == ".onnx" else [])]:
+        with pytest.raises(UserError, match=rf"net\{end} .*{next(iter(wish.values()))}"):
+            Deblurrer.from_pretrained(path, **wish)
+
+
+def test_local_pooling_of_an_exported_file_is_what_its_card_says(folder, tmp_path):
+    local, whole = tmp_path / "local.onnx", tmp_path / "global.onnx"
+    for path, local_pooling in ((local, True), (whole, False)):
+        export_network(folder, path, "onnx", local_pooling=local_pooling)
+    for engine in ("auto", "onnxruntime"):
+        wanted = Deblurrer.from_pretrained(whole, local_pooling=False, engine=engine)
+        assert (wanted.window_of, wanted.engine) == (None, "onnxruntime")
+    with pytest.raises(UserError, match="local pooling, which cannot be switched off"):
+        Deblurrer.from_pretrained(local, local_pooling=False)
+
+
 def test_torchscript_is_exported_too(folder, tmp_path):
     assert export_network(folder, tmp_path / "net.pt", "torchscript") <= BOUND
     extra = {"bluref": ""}
@@ -157,6 +179,16 @@ def test_torchscript_is_exported_too(folder, tmp_path):
     image = torch.rand(1, 3, 70, 33)
     exact = Deblurrer.from_pretrained(folder, precision="fp32")(image)
     torch.testing.assert_close(loaded(image), exact, atol=1e-5, rtol=0)
+    shutil.copy(tmp_path / "net.pt", tmp_path / "net.ts")
+    for end in (".pt", ".ts"):
+        with pytest.raises(UserError, match="is TorchScript") as caught:
+            find_model(tmp_path / f"net{end}")
+        assert "as .onnx or .xml" in caught.value.fix
+
+
+def test_the_identity_is_not_exported(tmp_path):
+    with pytest.raises(UserError, match="no network to export"):
+        export_network("identity", tmp_path / "net.onnx", "onnx")
 
 
 def test_an_export_that_differs_never_appears(folder, tmp_path, monkeypatch):

@@ -1,3 +1,4 @@
+import copy
 import subprocess
 import sys
 
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bluref.errors import UserError
-from bluref.restore import tiles
+from bluref.restore import deblurrer as deblurrer_module
+from bluref.restore import fit, tiles
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.footprint import Footprint
 from bluref.restore.nafnet import NAFNet, NAFNetConfig
@@ -55,8 +57,9 @@ class Source:
 @pytest.fixture
 def small_tiles(monkeypatch):
     """Memory of which nothing is taken yet, and networks that take 1000 bytes per pixel."""
-    monkeypatch.setattr(tiles, "resident", lambda: 0)
-    monkeypatch.setattr(tiles, "footprint", lambda *_: Footprint({384: 1000 / 1.15}))
+    for module in (tiles, fit):
+        monkeypatch.setattr(module, "resident", lambda: 0)
+    monkeypatch.setattr(tiles, "footprint", lambda *_, **__: Footprint({384: 1000 / 1.15}))
 
 
 UNGUARDED = TileOptions(guard=False)
@@ -256,6 +259,101 @@ def test_no_survey_is_made_where_it_would_tell_nothing(network):
     run(picture, plain(network), memory=4000, survey=never)
 
 
+@pytest.fixture
+def outside(network, monkeypatch):
+    """A network that pools globally, with an engine outside torch, whose calls are counted."""
+    calls = []
+
+    def build(_name, model, _setting):
+        model = copy.deepcopy(model)  # which torch cannot be told anything of
+
+        def engine(image):
+            calls.append(tuple(image.shape[-2:]))
+            with torch.no_grad():
+                return model(image).clamp(0, 1)
+
+        return engine
+
+    monkeypatch.setattr(deblurrer_module, "build_engine", build)
+    deblurrer = Deblurrer(network, training_size=None, precision="fp32", engine="onnxruntime")
+    return deblurrer, calls
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_the_engine_asked_for_runs_what_fits_whole_and_torch_what_needs_a_survey(outside):
+    deblurrer, calls = outside
+    picture = torch.rand(1, 3, 120, 128)
+    run(picture, deblurrer, memory=4000, survey=Source(picture))
+    assert calls == [(120, 128)]
+    assert deblurrer.engine == "onnxruntime"
+    large = torch.rand(1, 3, 300, 900)
+    told, report = run(large, deblurrer, survey=Source(large))
+    assert report.tiles > 1
+    assert calls == [(120, 128)]
+    assert deblurrer.engine == "onnxruntime, eager"
+    torch.testing.assert_close(told, run(large, plain(deblurrer.model), survey=Source(large))[0])
+
+
+def test_what_torch_takes_in_its_place_is_measured_once(outside, monkeypatch):
+    deblurrer, _ = outside
+    measured = set()
+
+    def measure(tried, *_, **__):
+        measured.add(tried)
+        return Footprint({384: 1000 / 1.15})
+
+    monkeypatch.setattr(tiles, "footprint", measure)
+    for module in (tiles, fit):
+        monkeypatch.setattr(module, "resident", lambda: 0)
+    picture = torch.rand(1, 3, 200, 600)
+    for _ in range(2):
+        run(picture, deblurrer, survey=Source(picture))
+    assert len(measured) == 2
+
+
+@pytest.mark.parametrize("auto", [True, False])
+def test_torch_stands_in_where_an_engine_left_to_us_takes_too_much(outside, monkeypatch, auto):
+    deblurrer, calls = outside
+    deblurrer.auto = auto
+    monkeypatch.setattr(
+        tiles, "footprint",
+        lambda tried, *_, **__: Footprint({384: 1e6 if tried is deblurrer else 1000.0}),
+    )  # fmt: skip
+    for module in (tiles, fit):
+        monkeypatch.setattr(module, "resident", lambda: 0)
+    picture = torch.rand(1, 3, 200, 300)
+    if not auto:
+        with pytest.raises(UserError, match="30MiB of memory are too little"):
+            run(picture, deblurrer)
+        return
+    run(picture, deblurrer)
+    assert deblurrer.engine == "eager"
+    assert calls == []
+
+
+class Short(NAFNet):
+    """Fails on images of more than 20000 pixels, once it has run two."""
+
+    calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls > 2 and x.shape[-1] * x.shape[-2] > 20_000:
+            raise MemoryError
+        return super().forward(x)
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_where_memory_runs_out_in_the_survey_it_is_left_out():
+    short = Short(NAFNetConfig(width=4, encoder=(1,), middle=1, decoder=(1,)))
+    picture = torch.rand(1, 3, 300, 900)
+    result, report = run(picture, plain(short), memory=60, survey=Source(picture))
+    assert report.shrunk > 0
+    assert result.shape == picture.shape
+    short.calls = 2
+    torch.testing.assert_close(result, run(picture, plain(short), memory=60)[0])
+
+
 class Mosaic(Blur):
     """Paints one corner green, wherever a tile sees a dark pixel; changes nothing else."""
 
@@ -289,26 +387,31 @@ def test_the_map_of_trust_comes_row_by_row_with_the_picture():
 PEAK = """
 import sys, torch
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.nafnet import NAFNet, NAFNetConfig
 from bluref.restore.memory import highest, resident
 from bluref.restore.tiles import deblur_rows
 
-height, width, budget = map(int, sys.argv[1:])
+height, width, budget = map(int, sys.argv[1:4])
 network = torch.nn.Sequential(
     torch.nn.Conv2d(3, 48, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(48, 3, 1)
 )
+if sys.argv[4] != "eager":  # others run networks of ours alone
+    network = NAFNet(NAFNetConfig(width=24, encoder=(1,), middle=1, decoder=(1,)))
 rows = torch.rand(1, 3, 64, width)
-report = deblur_rows(
-    lambda n: rows[..., :n, :] * 1, lambda _: None, height, width,
-    Deblurrer(network, training_size=None), memory=budget * 2**20,
-)
+deblurrer = Deblurrer(network, training_size=None, precision="fp32", engine=sys.argv[4])
+for _ in range(int(sys.argv[5])):
+    report = deblur_rows(
+        lambda n: rows[..., :n, :] * 1, lambda _: None, height, width, deblurrer,
+        memory=budget * 2**20,
+    )
 print(report.tiles, highest() // 2**20)
 """
 
 
-def peak(height, width, budget):
-    """Tiles, and MiB that a process held at most which deblurs a picture of this size."""
+def peak(height, width, budget, engine="eager", pictures=1):
+    """Tiles, and MiB that a process held at most which deblurs pictures of this size."""
     told = subprocess.run(
-        [sys.executable, "-c", PEAK, *map(str, (height, width, budget))],
+        [sys.executable, "-c", PEAK, *map(str, (height, width, budget, engine, pictures))],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return tuple(map(int, told.stdout.split()))
@@ -318,6 +421,16 @@ def test_a_picture_of_one_megapixel_stays_within_its_memory():
     tiles_run, most = peak(1000, 1000, 400)
     assert tiles_run > 1
     assert most <= 400
+
+
+@pytest.mark.parametrize(
+    "engine", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.slow)]
+)
+def test_every_engine_stays_within_its_memory(engine):
+    pytest.importorskip(engine)
+    tiles_run, most = peak(700, 900, 500, engine, pictures=2 if engine == "openvino" else 1)
+    assert tiles_run > 1
+    assert most <= 500
 
 
 @pytest.mark.slow

@@ -49,6 +49,16 @@ def test_it_is_chosen_once_and_again_only_if_the_file_is_damaged(footage, recipe
     assert chosen(run) == before
 
 
+def test_what_was_chosen_of_other_candidates_is_chosen_anew(footage, recipe, tmp_path):
+    run, heard = tmp_path / "run", Listening()
+    train(footage, run, recipe)
+    told = json.loads((run / "references.json").read_text())
+    (run / "references.json").write_text(json.dumps({**told, "key": ["other", *told["key"][1:]]}))
+    train(footage, run, recipe, resume=True, observer=heard)
+    assert heard.references
+    assert json.loads((run / "references.json").read_text()) == told
+
+
 def test_what_is_remembered_is_what_targets_are_made_of(footage, recipe, tmp_path, monkeypatch):
     """The bank meets the chosen references, those of the file on resume."""
     run, met = tmp_path / "run", []

@@ -45,6 +45,8 @@ def run(options: Options) -> int:
     sizes = [_size(text) for text in options.sizes]
     if options.rounds < 1:
         raise UserError(f"--rounds must be at least 1, got {options.rounds}", "give 5")
+    if options.output is not None and options.output.suffix.lower() != ".png":
+        raise UserError(f"{options.output} is no name for a PNG", "let it end in .png")
     from bluref.report.bench_picture import bench_table, draw_bench
     from bluref.restore.bench import bench, combinations
 
@@ -74,7 +76,12 @@ def run(options: Options) -> int:
 
 def _size(text: str) -> tuple[int, int]:
     """Height and width."""
+    from bluref.media.picture import MAX_PIXELS
+
     found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text, re.ASCII)
     if found is None:
         raise UserError(f"{text!r} is no size of a picture", "give WIDTHxHEIGHT, such as 1280x720")
-    return int(found[2]), int(found[1])
+    height, width = int(found[2]), int(found[1])
+    if height * width > MAX_PIXELS:
+        raise UserError(f"{text} is too large to measure", f"give at most {MAX_PIXELS} pixels")
+    return height, width

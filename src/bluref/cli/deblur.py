@@ -90,8 +90,9 @@ class Options:
     """Quality of videos in the encoder's numbers, lower is better. Without it, by the source's."""
     only_blurry: bool = False
     """Leave frames of a video alone that are sharp beside their neighbours."""
-    engine: Literal["auto", "eager", "compile", "onnxruntime", "openvino"] = "eager"
-    """What runs the network; auto measures once per machine and model, and remembers."""
+    engine: Literal["auto", "eager", "compile", "onnxruntime", "openvino"] | None = None
+    """What runs the network: eager if none is named, but an exported file brings its own; auto
+    measures once per machine and model, and remembers."""
     json: bool = False
     """Print one JSON object: done, skipped, failed (path and reason of each), seconds,
     peak_memory_bytes, tiles, engine, guard (path, finding and action of each), films."""

@@ -14,7 +14,7 @@ def bench_table(rows: Sequence[Row]) -> str:
     head = "| picture | engine | precision | seconds | times as fast | peak MiB | PSNR to fp32 |"
     lines = [head, "|---|---|---|---|---|---|---|"]
     for row in rows:
-        peak = "" if row.peak_memory_bytes is None else f"{row.peak_memory_bytes / _MEBI:.0f}"
+        peak = f"{row.peak_memory_bytes / _MEBI:.0f}"
         psnr = "equal" if row.psnr_to_fp32 is None else f"{row.psnr_to_fp32:.1f} dB"
         lines.append(
             f"| {row.width}x{row.height} | {row.engine} | {row.precision} | {row.seconds:.3f}"
@@ -45,7 +45,7 @@ def draw_bench(rows: Sequence[Row], path: Path) -> None:
             [row.ratio_to_eager_fp32 for row in shown],
             color=[f"C{place}" for place in places],
         )
-        names = [f"{row.engine} {row.precision}, {row.seconds:.2f} s" for row in shown]
+        names = [f"{row.engine} {row.precision}, {row.seconds:.3g} s" for row in shown]
         axes.bar_label(bars, names, padding=3, fontsize=8)
     middle = (len(columns) - 1) / 2
     axes.set_yticks(

@@ -19,7 +19,8 @@ from bluref.restore.bench import PLAIN
 from bluref.restore.deblurrer import Deblurrer, Precision
 from bluref.restore.engine import ENGINES, Engine
 from bluref.restore.files import SavedNetwork
-from bluref.restore.models import find_model
+from bluref.restore.memory import highest
+from bluref.restore.models import IDENTITY, find_model
 from bluref.restore.padding import pad_to_multiple
 from bluref.restore.pooling import local_pooling
 
@@ -31,8 +32,10 @@ def network_of(name: str) -> SavedNetwork:
     """The network to measure: one that `find_model` finds, or a backbone with random weights.
 
     Raises:
-        UserError: neither, or a file that was exported.
+        UserError: neither, a file that was exported, or `identity`.
     """
+    if name == IDENTITY:
+        raise UserError("the identity has no network to measure", "name a network")
     if name in BACKBONES:
         torch.manual_seed(0)
         model = build_backbone(name)
@@ -71,16 +74,6 @@ def engine_of(model: str, name: str, precision: str) -> Engine:
     return Deblurrer(saved.model, training_size=saved.training_size, precision=exact, engine=known)
 
 
-def peak_bytes() -> int | None:
-    """The most memory that this process has held."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
-
-
 def main(arguments: list[str]) -> None:
     """Serve until stdin ends: `warm`, `run` and `peak`."""
     model, name, precision, folder, threads = arguments
@@ -91,7 +84,7 @@ def main(arguments: list[str]) -> None:
     for line in sys.stdin:
         told: dict[str, object]
         if line.strip() == "peak":
-            told = {"bytes": peak_bytes()}
+            told = {"bytes": highest()}
         else:
             try:
                 engine = engine or engine_of(model, name, precision)

@@ -22,13 +22,8 @@ KEPT = ("data", "supervised", "batch", "loss", "versions", "figures", "limits", 
 """Facts that travel in a network's own description when it leaves its run folder."""
 
 
-def facts_of(name: Path | str, saved: SavedNetwork) -> Facts:
-    """What is known of a network.
-
-    Args:
-        name: where it was found; the run folder around it is read if there is one.
-        saved: the network itself.
-    """
+def facts_of(saved: SavedNetwork) -> Facts:
+    """What is known of a network; where it was read from a run folder, by that too."""
     config = saved.model.config
     facts: Facts = {
         "made_with": f"bluref {bluref.__version__}",
@@ -40,8 +35,9 @@ def facts_of(name: Path | str, saved: SavedNetwork) -> Facts:
         "training_size": saved.training_size,
         **{k: v for k, v in saved.meta.items() if k != "steps" and v is not None},
     }
-    facts["weights_sha256"] = _digest(Path(name))
-    facts |= _of_run(Path(name))
+    if saved.source is not None:
+        facts["weights_sha256"] = _digest(saved.source)
+        facts |= _of_run(saved.source)
     facts.setdefault("limits", _limits(saved))
     return {key: value for key, value in facts.items() if value not in (None, "", [], {})}
 
@@ -52,7 +48,7 @@ def model_card(path: Path) -> str:
     Raises:
         UserError: no usable network there.
     """
-    return card_text(path.resolve().name, facts_of(path, load_network(path)))
+    return card_text(path.resolve().name, facts_of(load_network(path)))
 
 
 def card_text(title: str, facts: Mapping[str, object]) -> str:
@@ -136,8 +132,12 @@ def _digest(path: Path) -> str | None:
     described = next((file for file in files if file.is_file()), None)
     if described is None:
         return None
-    told = json.loads(described.read_text("utf-8")).get("sha256")
-    return told if isinstance(told, str) else None
+    try:
+        told = json.loads(described.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):  # changed since it was loaded
+        return None
+    digest = told.get("sha256") if isinstance(told, dict) else None
+    return digest if isinstance(digest, str) else None
 
 
 def _of_run(path: Path) -> Facts:

@@ -14,11 +14,12 @@ from bluref.restore.backbones import Backbone
 from bluref.restore.card import KEPT, Facts, facts_of, model_card
 from bluref.restore.engine import Eager, Engine, EngineName, Setting, build_engine
 from bluref.restore.engine_choice import fastest_engine
-from bluref.restore.exported import open_exported
+from bluref.restore.exported import open_exported, refuse_wishes
 from bluref.restore.files import SavedNetwork, save_network
 from bluref.restore.fingerprint import fingerprint, hash_of
 from bluref.restore.graph_files import read_card
 from bluref.restore.models import find_model
+from bluref.restore.runtimes import OpenVINO
 from bluref.weights.precision import prefers_bf16
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class Deblurrer:
         engine: what runs it (`bluref.restore.engine`); `auto` takes the fastest here, measured
             once per machine and network (`bluref.restore.engine_choice`).
 
+    Attributes:
+        auto: whether the engine was left to us; then `eager` may stand in where memory is short.
+
     Raises:
         ValueError: an unknown precision.
         UserError: the engine cannot run here, or not with this precision or network.
@@ -83,11 +87,12 @@ class Deblurrer:
         self.model = model
         self._saved: SavedNetwork | None = None
         self._facts: Facts = {}
-        self.engine: EngineName = engine
-        if engine == "auto":
-            self.engine = fastest_engine(model, setting)
-        if self.engine != "eager":
-            self._run = build_engine(self.engine, model, setting)
+        self.auto = engine == "auto"
+        self._engine: EngineName = fastest_engine(model, setting) if self.auto else engine
+        if self._engine != "eager":
+            self._run = build_engine(self._engine, model, setting)
+        self._twins: dict[int | None, Deblurrer] = {}
+        self._ran: list[str] = []
 
     @classmethod
     def from_pretrained(
@@ -97,7 +102,7 @@ class Deblurrer:
         local_pooling: bool = True,
         precision: Precision = "auto",
         device: str | torch.device = "cpu",
-        engine: EngineName = "eager",
+        engine: EngineName | None = None,
         revision: str | None = None,
     ) -> "Deblurrer":
         """The network that `name` means: a path, a shipped one, `identity`, a repository.
@@ -107,35 +112,41 @@ class Deblurrer:
             local_pooling: as for the class, and so are the next three.
             precision: see above.
             device: see above.
-            engine: see above; an exported file brings its own.
+            engine: see above; `eager` when None. An exported file brings its own.
             revision: of a repository on the Hugging Face Hub; its newest when None.
 
         Raises:
-            UserError: no usable network there.
+            UserError: no usable network there, or an exported file that is not what is asked for.
         """
         found = find_model(name, revision=revision)
         if found is None:
             return cls.identity()
         if isinstance(found, Path):
-            return cls._exported(found, precision)
+            refuse_wishes(found, engine=engine, precision=precision, device=torch.device(device))
+            return cls._exported(found, precision, local_pooling=local_pooling)
         deblurrer = cls(
             found.model,
             training_size=found.training_size,
             local_pooling=local_pooling,
             precision=precision,
             device=device,
-            engine=engine,
+            engine=engine or "eager",
         )
-        deblurrer._saved, deblurrer._facts = found, facts_of(name, found)
+        deblurrer._saved, deblurrer._facts = found, facts_of(found)
         return deblurrer
 
     @classmethod
-    def _exported(cls, path: Path, precision: Precision) -> "Deblurrer":
+    def _exported(cls, path: Path, precision: Precision, *, local_pooling: bool) -> "Deblurrer":
         """Runs a file of `bluref export`, whose local pooling was decided then."""
         deblurrer = cls.identity()
         bf16 = prefers_bf16() if precision == "auto" else precision == "bf16"
-        run, deblurrer.engine, deblurrer.bf16 = open_exported(path, bf16=bf16)
+        run, deblurrer._engine, deblurrer.bf16 = open_exported(path, bf16=bf16)
         card = read_card(path)
+        if card.get("local_pooling") is True and not local_pooling:
+            raise UserError(
+                f"{path} was exported with local pooling, which cannot be switched off",
+                "export it again with --no-local-pooling",
+            )
         size = card.get("training_size") if card.get("local_pooling") else None
         deblurrer.window_of = size if isinstance(size, int) else None
         deblurrer._facts = _UNKNOWN | card
@@ -171,15 +182,48 @@ class Deblurrer:
         if self._digest:
             return None
         window = self.window_of if local_pooling else None
-        return Deblurrer(
-            self.model, training_size=window, precision=self._precision, device=self.device
-        )
+        if self._engine == "eager" and window == self.window_of:
+            return self
+        if window not in self._twins:  # one for all pictures: what it costs is measured once
+            self._twins[window] = Deblurrer(
+                self.model, training_size=window, precision=self._precision, device=self.device
+            )
+        return self._twins[window]
+
+    @property
+    def engine(self) -> str:
+        """What ran pictures in tiles so far, see `note`; before the first, what was chosen."""
+        return ", ".join(self._ran) or self._engine
+
+    def note(self, runner: "Deblurrer") -> None:
+        """Remember that a picture was run by this one, which may be a twin."""
+        if runner._engine not in self._ran:
+            self._ran.append(runner._engine)
+
+    @property
+    def tried(self) -> "Deblurrer":
+        """What tells what a call takes in memory.
+
+        `compile` takes about what `eager` does, and minutes to tell so for each size.
+        """
+        twin = self.eagerly(local_pooling=True) if self._engine == "compile" else None
+        return twin or self
+
+    @property
+    def held(self) -> int:
+        """Bytes that the engine keeps for sizes of picture that it has met, about."""
+        return self._run.held if isinstance(self._run, OpenVINO) else 0
+
+    def forget(self) -> None:
+        """Have the engine drop that."""
+        if isinstance(self._run, OpenVINO):
+            self._run.forget()
 
     @property
     def fingerprint(self) -> str:
         """Changes whenever the output for a picture might: weights, engine, precision, device."""
         how = {"window": self.window_of, "precision": self._dtype, "device": self.device.type}
-        return fingerprint(self.model, **how, engine=self.engine, file=self._digest)
+        return fingerprint(self.model, **how, engine=self._engine, file=self._digest)
 
     @property
     def does_nothing(self) -> bool:

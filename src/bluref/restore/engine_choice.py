@@ -21,6 +21,7 @@ from torch import nn
 from bluref.errors import UserError
 from bluref.media.whole import write_text_whole
 from bluref.restore.engine import Engine, EngineName, Setting, build_engine, why_not
+from bluref.restore.fingerprint import fingerprint
 
 CANDIDATES: tuple[EngineName, ...] = ("eager", "openvino", "onnxruntime")
 """`compile` has to be asked for: it pays its minute again at every start and for every size."""
@@ -83,19 +84,9 @@ def processor() -> str:
     return next(named, platform.processor())
 
 
-def weights_digest(model: nn.Module) -> str:
-    """SHA-256 of a network's names, shapes and weights."""
-    digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        plain = value.detach().cpu().contiguous().flatten()
-        digest.update(plain.view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 def _key(model: nn.Module, setting: Setting, names: Sequence[str]) -> str:
     told = {
-        "weights": weights_digest(model),
+        "weights": fingerprint(model),
         "setting": repr(setting),
         "engines": list(names),
         "versions": [_version(package) for package in _PACKAGES],
@@ -119,7 +110,7 @@ def _measure(model: nn.Module, setting: Setting, names: Sequence[EngineName]) ->
         try:
             engine = build_engine(name, model, setting)
             engine(image)
-        except (UserError, RuntimeError):  # this network is not for this engine
+        except Exception:  # not for this network: engines raise types of their own
             if name == names[0]:
                 raise
             continue

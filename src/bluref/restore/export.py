@@ -58,10 +58,12 @@ def export_network(
         wanted = " or ".join(SUFFIXES[kind])
         raise UserError(f"{target} is no name for {kind}", f"let it end in {wanted}")
     found = find_model(name)
+    if found is None:
+        raise UserError("the identity has no network to export", "name a network")
     if not isinstance(found, SavedNetwork):
         raise UserError(f"{name} cannot be exported", "give the network that it came from")
     size = found.training_size if local_pooling else None
-    card = facts_of(name, found)
+    card = facts_of(found)
     card["local_pooling"] = size is not None
     graph = Graph(found.model, size)
     eager = Deblurrer(found.model, training_size=size, precision="fp32")

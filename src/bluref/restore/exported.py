@@ -12,6 +12,42 @@ from bluref.restore.runtimes import OnnxRuntime, OpenVINO
 _PROBE = (2, 3, 17, 33)  # two: OpenVINO makes plans for sizes of single pictures
 
 
+def refuse_wishes(
+    path: Path,
+    *,
+    engine: EngineName | None,
+    precision: str,
+    device: torch.device,
+) -> None:
+    """Refuse what is asked for of an exported file and cannot be had of it.
+
+    Args:
+        path: the file.
+        engine: which must be that of its format, or left open.
+        precision: bf16 may be asked of OpenVINO, fp16 of neither.
+        device: the CPU.
+
+    Raises:
+        UserError: what contradicts the file.
+    """
+    name = _engine_of(path)
+    again = "give the network that it came from"
+    if engine not in (None, "auto", name):
+        raise UserError(
+            f"{path} is run by {name}, not by {engine}", f"leave out --engine, or {again}"
+        )
+    if precision == "fp16" or (precision == "bf16" and name == "onnxruntime"):
+        raise UserError(
+            f"{path} is run by {name}, which knows no {precision}", f"choose fp32, or {again}"
+        )
+    if device.type != "cpu":
+        raise UserError(f"{path} runs on the CPU alone, not on {device}", again)
+
+
+def _engine_of(path: Path) -> EngineName:
+    return "onnxruntime" if path.suffix.lower() == ".onnx" else "openvino"
+
+
 def open_exported(path: Path, *, bf16: bool) -> tuple[Engine, EngineName, bool]:
     """The engine that runs an exported `.onnx` or `.xml` file, its name, and whether in bfloat16.
 
@@ -20,7 +56,7 @@ def open_exported(path: Path, *, bf16: bool) -> tuple[Engine, EngineName, bool]:
     Raises:
         UserError: the engine is not installed, or the file is damaged or no deblurring network.
     """
-    name: EngineName = "onnxruntime" if path.suffix.lower() == ".onnx" else "openvino"
+    name = _engine_of(path)
     bf16 = bf16 and name == "openvino"
     refused = why_not(name, Setting(None, torch.float32, torch.device("cpu")))
     if refused is not None:

@@ -26,11 +26,13 @@ class SavedNetwork:
     model: in float32 on the CPU.
     training_size: side of the training crops, px; None where the network saw whole images.
     meta: what the writer wanted to remember.
+    source: the folder or file that it was read from; None where it never lay anywhere.
     """
 
     model: Backbone
     training_size: int | None
     meta: dict[str, object]
+    source: Path | None = None
 
 
 def save_network(
@@ -75,7 +77,7 @@ def load_network(path: Path) -> SavedNetwork:
     size, meta = told.get("training_size"), told.get("meta", {})
     if not (size is None or (isinstance(size, int) and size > 0)) or not isinstance(meta, dict):
         raise UserError(f"the {DESCRIPTION} of {path} has a wrong training_size or meta", AGAIN)
-    return SavedNetwork(model, size, meta)
+    return SavedNetwork(model, size, meta, path)
 
 
 def _build(told: Description, path: Path) -> Backbone:

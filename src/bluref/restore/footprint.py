@@ -35,7 +35,13 @@ class Footprint:
 _KNOWN: "WeakKeyDictionary[object, Footprint]" = WeakKeyDictionary()
 
 
-def footprint(run: Callable[[Tensor], Tensor], pixels: int, room: int) -> Footprint:
+def footprint(
+    run: Callable[[Tensor], Tensor],
+    pixels: int,
+    room: int,
+    *,
+    forget: Callable[[], None] = lambda: None,
+) -> Footprint:
     """Measure what `run` costs, once for each `run`, with as few and small trials as will do.
 
     Trials end when a picture of `pixels` is known to fit into `room`, or where the next one might
@@ -45,21 +51,25 @@ def footprint(run: Callable[[Tensor], Tensor], pixels: int, room: int) -> Footpr
         run: takes an image `1 3 h w` and returns one; the first call pays what comes only once.
         pixels: of the largest image that is wanted.
         room: bytes.
+        forget: drops what `run` keeps for sizes that it has met, so that each trial pays for it and
+            none of it is left.
     """
     known = _KNOWN.setdefault(run, Footprint())
     for side, _ in _TRIALS:
         if known.per_pixel and (known.bytes(pixels) <= room or known.bytes(side**2) > room):
             break
         if side not in known.per_pixel:
-            known.per_pixel[side] = _trial(run, side) / side**2
+            known.per_pixel[side] = _trial(run, side, forget) / side**2
+            forget()
     return known
 
 
-def _trial(run: Callable[[Tensor], Tensor], side: int) -> int:
+def _trial(run: Callable[[Tensor], Tensor], side: int, forget: Callable[[], None]) -> int:
     """Bytes that a call takes at its peak."""
     image = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     if side == _TRIALS[0][0]:
         run(image)  # kernels and copies of the weights are made by the first call
+    forget()
     give_back()
     peak = Peak()
     run(image)

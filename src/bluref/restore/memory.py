@@ -7,6 +7,7 @@ pictures and all.
 import ctypes
 import os
 import re
+from math import inf
 from pathlib import Path
 
 import psutil
@@ -39,13 +40,14 @@ def parse_bytes(text: str) -> int:
     """Bytes of a size like 2GiB (2^30), 2GB (10^9), 512 MiB or 1.5g.
 
     Raises:
-        UserError: no number, an unknown unit, or less than one byte.
+        UserError: no number, an unknown unit, less than one byte or more than floats can tell.
     """
     found = _SIZE.fullmatch(text)
     unit = found.group(2).lower() if found else ""
-    if found is None or unit not in _UNITS or (size := int(float(found[1]) * _UNITS[unit])) < 1:
-        raise UserError(f"{text!r} is no size of memory", "give one like 2GiB or 512MiB")
-    return size
+    size = float(found[1]) * _UNITS.get(unit, 0) if found else 0
+    if not 1 <= size < inf:
+        raise UserError(f"{text[:40]!r} is no size of memory", "give one like 2GiB or 512MiB")
+    return int(size)
 
 
 def told_bytes(size: int) -> str:

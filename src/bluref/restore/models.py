@@ -2,6 +2,7 @@
 
 import importlib.resources
 import re
+import zipfile
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ Found: TypeAlias = SavedNetwork | Path | None
 """A network; an exported file, for an engine to open; None for `identity`."""
 
 _PUBLISHED = (".pth", ".pt", ".ckpt", ".tar", ".pkl", ".bin")
+_TORCHSCRIPT = (".pt", ".ts")
 _REPOSITORY = re.compile(r"[\w][\w.-]*/[\w][\w.-]*", re.ASCII)
 
 
@@ -73,12 +75,26 @@ def _at(path: Path) -> SavedNetwork | Path:
     suffix = path.suffix.lower()
     if path.is_file() and suffix in EXPORTED:
         return path
+    if path.is_file() and suffix in (*_PUBLISHED, *_TORCHSCRIPT) and _is_torchscript(path):
+        raise UserError(
+            f"{path} is TorchScript, for other programs",
+            "give the network that it came from, or export that as .onnx or .xml",
+        )
     if path.is_file() and suffix in _PUBLISHED:
         raise UserError(
             f"{path} is a pickle, which is never opened to deblur",
             f"convert it once: bluref import {path} -o FOLDER, then give FOLDER",
         )
     return load_network(path)
+
+
+def _is_torchscript(path: Path) -> bool:
+    """By the names inside, of which nothing is opened."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return any("/code/" in name for name in file.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _not_shipped(shipped: dict[str, Path]) -> str:

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bluref.restore.graph import Size
+from bluref.restore.memory import give_back, resident
 from bluref.restore.padding import pad_to_multiple
 
 
@@ -25,7 +26,8 @@ class OnnxRuntime:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.enable_mem_pattern = False  # it would be kept for every size of picture
+        # Both would be kept: for every size of picture, and as much as the largest ever took.
+        options.enable_mem_pattern = options.enable_cpu_mem_arena = False
         options.log_severity_level = 3
         told = exported if isinstance(exported, bytes) else str(exported)
         self._session = onnxruntime.InferenceSession(
@@ -53,6 +55,9 @@ class OpenVINO:
         exported: an ONNX file or a file of OpenVINO, of any size; or what makes ONNX files.
         bf16: whether bfloat16 may be used where the processor has it.
         multiple: what the sides of pictures of one size must divide by.
+
+    Attributes:
+        held: bytes that the plans keep, about; `forget` gives them back.
     """
 
     def __init__(self, exported: Path | Exporter, *, bf16: bool, multiple: int = 1) -> None:
@@ -66,6 +71,7 @@ class OpenVINO:
             "PERFORMANCE_HINT": "LATENCY",
         }
         self._requests: dict[Size | None, Any] = {}
+        self.held = 0
         if isinstance(exported, Path):  # what is wrong with it is told now
             self._request(None)
 
@@ -76,10 +82,24 @@ class OpenVINO:
         size = (padded.shape[-2], padded.shape[-1])
         sized = [known for known in self._requests if known is not None]
         if len(image) == 1 and (size in sized or len(sized) < MAX_PLANNED):
-            request = self._request(size)
-            return _through(lambda x: request.infer([x])[0], padded)[..., :h, :w].contiguous()
-        request = self._request(None)
-        return _through(lambda x: request.infer([x])[0], image)
+            return self._infer(size, padded)[..., :h, :w].contiguous()
+        return self._infer(None, image)
+
+    def forget(self) -> None:
+        """Drop all plans; what comes next is planned anew."""
+        self._requests.clear()
+        self.held = 0
+        give_back()
+
+    def _infer(self, size: Size | None, image: Tensor) -> Tensor:
+        """Through the plan for a size."""
+        before = None if size in self._requests else resident()
+        request = self._request(size)
+        sharp = _through(lambda x: request.infer([x])[0], image)
+        if before is not None:
+            give_back()
+            self.held += max(0, resident() - before)
+        return sharp
 
     def _request(self, size: Size | None) -> Any:  # noqa: ANN401 - openvino has no types
         if size not in self._requests:

@@ -7,6 +7,7 @@ thrown away, and in the middle of what two tiles share one passes smoothly into 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from bluref.errors import UserError
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.fit import fitted
 from bluref.restore.footprint import footprint
 from bluref.restore.guard import GuardNote, Notes
 from bluref.restore.memory import (
@@ -92,15 +94,19 @@ def deblur_rows(  # noqa: PLR0913 - where rows come from and go to is four of th
     options = replace(
         options or TileOptions(), orientation=orientation, trust=write_trust is not None
     )
-    if survey is not None and deblurrer.window_of is None:
-        # Only torch itself can be told what to use in the place of sums over the picture.
-        deblurrer = deblurrer.eagerly(local_pooling=False) or deblurrer
     source = Rows(read, height, chunk=CHUNK)
-    restorer = TileRestorer(deblurrer, options)
     budget = default_budget() if memory is None else memory
-    run = _Run(source, restorer, height, width, budget, reserve)
+    begin = partial(
+        _begin, source, options=options, size=(height, width), budget=budget, reserve=reserve
+    )
+    run = begin(deblurrer)
     if survey is not None and run.wants_survey:
-        run.hear(Rows(survey, height, chunk=CHUNK))
+        # Only torch itself can be told what to use in the place of sums over the picture.
+        run.deblurrer.forget()
+        run = begin(run.deblurrer.eagerly(local_pooling=False) or run.deblurrer)
+        if run.wants_survey:
+            run.survey(Rows(survey, height, chunk=CHUNK))
+    deblurrer.note(run.deblurrer)
     run.take_buffers()
     for piece in run.pieces():
         for rows in in_chunks(piece[:, :3], CHUNK):
@@ -113,8 +119,40 @@ def deblur_rows(  # noqa: PLR0913 - where rows come from and go to is four of th
     )
 
 
+def _begin(
+    source: Rows,
+    deblurrer: Deblurrer,
+    *,
+    options: TileOptions,
+    size: tuple[int, int],
+    budget: int,
+    reserve: int,
+) -> "_Run":
+    """A picture with tiles that fit; where the engine was left to us, torch may stand in.
+
+    Raises:
+        UserError: `budget` is too small for the smallest tiles.
+    """
+    try:
+        return _Run(source, TileRestorer(deblurrer, options), *size, budget - reserve)
+    except TooLittleMemory as error:
+        twin = deblurrer.eagerly(local_pooling=True) if deblurrer.auto else None
+        if twin not in (None, deblurrer):
+            begin = partial(_begin, source, options=options, size=size)
+            return begin(twin, budget=budget, reserve=reserve)
+        least = told_bytes(budget + error.missing)
+        raise UserError(
+            f"{told_bytes(budget)} of memory are too little for this model and picture",
+            f"allow {least} or more with --memory, or take a smaller model",
+        ) from error
+
+
 class _Run:
-    """One picture on its way."""
+    """One picture on its way.
+
+    Raises:
+        TooLittleMemory: not even the smallest tiles fit into `budget`, in bytes.
+    """
 
     def __init__(
         self,
@@ -123,46 +161,46 @@ class _Run:
         height: int,
         width: int,
         budget: int,
-        reserve: int,
     ) -> None:
         self._source = source
         self._restore = restorer
         self._height, self._width = height, width
         self._mirrored = flips(restorer.options.orientation)
-        allowed, budget = budget, budget - reserve
+        self.deblurrer = restorer.deblurrer
         room = budget - resident()
-        cost = footprint(restorer.deblurrer, height * width, room)
+        tried = self.deblurrer.tried
+        cost = footprint(tried, height * width, room, forget=tried.forget)
         self._task = Task(
             height=height,
             width=width,
             planes=source.planes,
             layers=restorer.layers,
-            multiple=restorer.deblurrer.multiple,
-            margin=restorer.deblurrer.margin,
+            multiple=self.deblurrer.multiple,
+            margin=self.deblurrer.margin,
             cost=cost.bytes,
         )
-        try:
-            self._plan = plan_tiles(self._task, budget - resident())
-        except TooLittleMemory as error:
-            least = told_bytes(allowed + error.missing)
-            raise UserError(
-                f"{told_bytes(allowed)} of memory are too little for this model and picture",
-                f"allow {least} or more with --memory, or take a smaller model",
-            ) from error
+        self._plan = fitted(self.deblurrer, self._task, budget)
         self.largest = self._plan
         self.tiles = self.shrunk = 0
         self.notes = Notes(height * width * source.planes)
-        self._sums = [no_sums(restorer.deblurrer.model) for _ in range(source.planes)]
+        self._sums = [no_sums(self.deblurrer.model) for _ in range(source.planes)]
 
     @property
     def wants_survey(self) -> bool:
         """Whether the network sums over the whole picture and will not see it whole."""
-        return (
-            self._plan.count > 1 and self._restore.deblurrer.window_of is None and any(self._sums)
-        )
+        return self._plan.count > 1 and self.deblurrer.window_of is None and any(self._sums)
 
-    def hear(self, source: Rows) -> None:
-        """Run some tiles of the picture, only to learn what the network sums over them."""
+    def survey(self, source: Rows) -> None:
+        """Learn what the network sums over some tiles; nothing where memory runs out over them."""
+        try:
+            self._hear(source)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            for notes in (notes for sums in self._sums for notes in sums.values()):
+                notes.clear()
+
+    def _hear(self, source: Rows) -> None:
         source.reserve(self._plan.height)
         down, across = self._spans_from(0, 0), self._across()
         chosen = sample(len(down) * len(across), SURVEYED)
@@ -236,6 +274,7 @@ class _Run:
 
     def _shrink(self, failed: Span) -> list[Span]:
         """Plan anew from the first row that is not finished on, with half as many pixels."""
+        self.deblurrer.forget()
         give_back()
         # The buffers are there already: they are not asked for again.
         smaller = plan_tiles(self._task, self._plan.need, too_large=self._plan)
