@@ -19,12 +19,12 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-from shaken_footage import Shot, handheld, pan
 
 from bluref.frames.curate import curate
 from bluref.frames.frame_table import read_table
 from bluref.media.picture import list_pictures, read_picture
 from bluref.media.pixels import to_array
+from shaken_footage import Shot, handheld, pan
 
 BLURRED = 3.0
 CLEARLY_SHARP, CLEARLY_BLURRED = 2.0, 4.0
@@ -124,15 +124,18 @@ def main():
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--seed", type=int, default=100)
     parser.add_argument("--crf", type=int, default=20)
+    parser.add_argument("--keep", type=Path, help="new folder for clips, their truth and the table")
     options = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
+        folder = options.keep or folder
         clips = Path(folder, "clips")
-        clips.mkdir()
+        clips.mkdir(parents=True)
         truth = {}
         made = footage(photographs(options.photographs), options.frames, options.seed)
         for name, kind, clip in made:
             truth[name] = kind, film(clip, clips / f"{name}.mp4", options.crf)
+            np.savetxt(clips / f"{name}.blur.txt", truth[name][1], fmt="%.3f")
         curate([clips], Path(folder, "data"))
         rows = read_table(Path(folder, "data"))
     total, correlations = np.zeros((4, 2)), []
@@ -153,7 +156,8 @@ def main():
         if kind == "blurred":
             line += (
                 f"{np.sum(roles == 'sharp')} references of median blur"
-                f" {np.median(blur[roles == 'sharp']):.1f} px, blurry {np.median(blur[roles == 'blurry']):.1f} px"
+                f" {np.median(blur[roles == 'sharp']):.1f} px,"
+                f" blurry {np.median(blur[roles == 'blurry']):.1f} px"
             )
         else:
             line += "  ".join(map(share, found))

@@ -28,12 +28,12 @@ class Alongside:
     Attributes:
         x: motion to the right of what is seen, in pixels of the pictures that were looked at.
         y: the same, downwards.
-        length: if it was asked for, mean length of the motion of parts of the frame, each followed on its own: who walks
-            straight on sees no shift of the whole, and yet everything moves.
+        length: mean length of the motion of parts of the frame, each followed on its own (if that
+            was asked for): who walks straight on sees no shift of the whole, and yet all moves.
         likeness: correlation of what both show, in [-1, 1].
         overlap: share of the frame that both show.
-        change: log of the fine energy, light made equal, over the earlier frame's, of the same things; None where
-            too little is seen in both.
+        change: log of the fine energy over the earlier frame's, of the same things in the same
+            light; None where too little is seen in both.
         difference: largest difference but for specks of the small pictures, in grey levels.
     """
 
@@ -121,8 +121,10 @@ def _shared(
 
 
 def _light(a: Float[np.ndarray, "v u"], b: Float[np.ndarray, "v u"]) -> float:
-    """Log of the energy that a change of light gives or takes: it is seen at any scale, as blur is
-    not. Small ones are left alone, for what moves about makes them as well."""
+    """Log of the energy that a change of light gives or takes; it shows at any scale, blur does not.
+
+    Small ones are left alone, for what moves about makes them as well.
+    """
     change = 2 * math.log((float(b.std()) + 1e-3) / (float(a.std()) + 1e-3)) if a.size else 0.0
     return math.copysign(max(abs(change) - _STEADY_LIGHT, 0.0), change)
 
