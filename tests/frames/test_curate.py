@@ -1,12 +1,14 @@
 import errno
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tests.frames.shaken import filmed, panned
+from tests.media.films import Film
 
 from bluref.errors import UserError
 from bluref.frames import curate as module
@@ -51,14 +53,14 @@ def roles(out, clip):
 
 def test_every_frame_of_every_kind_of_clip_gets_a_line_and_nothing_is_copied(curated, clips):
     out, report = curated
-    assert [(c.clip, c.frames, c.kind) for c in report.clips] == [
-        ("walk", 12, "mixed"), ("drive", 12, "mixed")]  # fmt: skip
+    assert {(c.clip, c.frames, c.kind) for c in report.clips} == {
+        ("walk", 12, "mixed"), ("drive", 12, "mixed")}  # fmt: skip
     assert {p.name for p in out.iterdir()} == {TABLE, MEASURED}
     lengths = np.array(WAVE)
     for clip, first in (("drive", 0), ("walk", 40)):
         found = roles(out, clip)
         assert {lengths[i - first] for i, role in found.items() if role == "sharp"} <= {1, 3}
-        assert {lengths[i - first] for i, role in found.items() if role == "blurry"} <= {9, 13}
+        assert {lengths[i - first] for i, role in found.items() if role == "blurry"} <= {3, 9, 13}
         assert {"sharp", "blurry"} <= set(found.values())
     for clip in report.clips:
         assert clip.sharp + clip.blurry + clip.skip == clip.frames
@@ -134,8 +136,6 @@ def test_extracted_frames_are_the_frames_and_the_folder_may_be_moved(clips, imag
 def test_a_full_disk_during_extract_leaves_no_table_and_no_torn_picture(
     clips, tmp_path, monkeypatch
 ):
-    from bluref.media import picture
-
     written = []
     real = Path.write_bytes
 
@@ -147,7 +147,6 @@ def test_a_full_disk_during_extract_leaves_no_table_and_no_torn_picture(
                 raise OSError(errno.ENOSPC, "No space left on device")
         return real(self, data)
 
-    assert picture.whole_file
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", fill)
         with pytest.raises(UserError, match="no space left") as caught:
@@ -218,7 +217,7 @@ def test_variable_frame_rate_keeps_its_times(images, tmp_path):
 def test_an_interlaced_clip_is_said_to_be_one_and_its_combs_are_no_detail(images, tmp_path):
     still = panned([13] * 8, size=SMALL, step=8)
     combed = [torch.stack((a[..., ::2, :], b[..., 1::2, :]), dim=-2).flatten(-3, -2)
-              for a, b in zip(still, still[1:], strict=False)]  # fmt: skip
+              for a, b in pairwise(still)]  # fmt: skip
     path = filmed(tmp_path / "old.mp4", combed, interlaced=True)
     frames = list(stream_grey(path, longest=960))
     assert all(frame.interlaced for frame in frames)
@@ -244,3 +243,14 @@ def test_the_journal_holds_no_place_of_this_machine(curated):
     for path in (curated[0] / MEASURED).glob("*.jsonl"):
         for line in path.read_text().splitlines():
             assert "/" not in json.dumps(json.loads(line))
+
+
+def test_a_rotated_video_is_extracted_upright(tmp_path):
+    path = Film(codec="libx264", size=(64, 96), frames=6, rotation=90).write(tmp_path / "a.mp4")
+    curate([path], tmp_path / "out", CurateConfig(extract=True))
+    rows = [row for row in read_table(tmp_path / "out") if row.role != "skip"]
+    assert rows
+    upright = {frame.index: frame.image for frame in stream_video(path)}
+    for row in rows:
+        assert picture_size(row.file) == (96, 64)
+        torch.testing.assert_close(read_picture(row.file), upright[row.index])

@@ -111,7 +111,7 @@ def test_columns_may_be_missing_or_added(data):
 
 def test_a_folder_whose_clips_have_gone_is_told(data):
     (data / "trip.mp4").unlink()
-    with pytest.raises(UserError, match="trip frame 0: .*trip.mp4 is not there"):
+    with pytest.raises(UserError, match=r"trip frame 0: .*trip\.mp4 is not there"):
         find_clips(data)
 
 

@@ -121,7 +121,7 @@ def _shared(
 
 
 def _light(a: Float[np.ndarray, "v u"], b: Float[np.ndarray, "v u"]) -> float:
-    """Log of the energy that a change of light gives or takes; it shows at any scale, blur does not.
+    """Log of the energy that a change of light gives or takes: unlike blur, at any scale.
 
     Small ones are left alone, for what moves about makes them as well.
     """
