@@ -164,13 +164,23 @@ def _look(light, at, size):
 
 
 def _put(seen, skin, at, radius):
-    """A disc of another texture before the scene."""
+    """A disc of another texture before the scene; `seen` is changed."""
     h, w = seen.shape[-2:]
-    grid = pixel_grid(h, w, seen)
-    offset = grid - torch.tensor(at, dtype=seen.dtype).view(1, 2, 1, 1)
+    left, top = (max(0, math.floor(place - radius) - 2) for place in at)
+    box = (
+        ...,
+        slice(top, min(h, top + 2 * radius + 6)),
+        slice(left, min(w, left + 2 * radius + 6)),
+    )
+    part = seen[box]
+    if not part.numel():
+        return seen
+    grid = pixel_grid(part.shape[-2], part.shape[-1], seen)
+    offset = grid + torch.tensor([left - at[0], top - at[1]], dtype=seen.dtype).view(1, 2, 1, 1)
     cover = (radius - offset.norm(dim=1, keepdim=True) + 0.5).clamp(0, 1)
     there = warp(skin, offset + (skin.shape[-1] - 1) / 2 - grid, mode="bilinear")
-    return torch.lerp(seen, there, cover)
+    seen[box] = torch.lerp(part, there, cover)
+    return seen
 
 
 def _soften(picture, deviation):

@@ -15,6 +15,8 @@ from bluref.frames.detail import CELL, Detail
 
 _WHITENING = 0.5  # power of the spectrum that is divided out: 1 is phase correlation, 0 plain
 _LEAST_CELLS = 24
+_STEADY_LIGHT = 0.1
+_ALL = 0.998  # of the small picture: the rest is single pixels of noise
 _BLOCKS = 3  # along either side, in which motion is found on its own
 _SMALLEST_BLOCK = 12  # pixels of the view
 
@@ -26,13 +28,13 @@ class Alongside:
     Attributes:
         x: motion to the right of what is seen, in pixels of the pictures that were looked at.
         y: the same, downwards.
-        length: mean length of the motion of parts of the frame, each followed on its own: who walks
-            straight on sees no shift of the whole, and yet everything moves.
+        length: mean length of the motion of parts of the frame, each followed on its own (if that
+            was asked for): who walks straight on sees no shift of the whole, and yet all moves.
         likeness: correlation of what both show, in [-1, 1].
         overlap: share of the frame that both show.
-        change: log of the fine energy over the earlier frame's, of the same things; None where
-            too little is seen in both.
-        difference: largest difference of the small pictures as they lie, in grey levels.
+        change: log of the fine energy over the earlier frame's, of the same things in the same
+            light; None where too little is seen in both.
+        difference: largest difference but for specks of the small pictures, in grey levels.
     """
 
     x: float
@@ -44,21 +46,29 @@ class Alongside:
     difference: float
 
 
-def compare(earlier: Detail, later: Detail) -> Alongside:
-    """Lay two frames of the same size over each other."""
+def compare(earlier: Detail, later: Detail, *, parts: bool = True) -> Alongside:
+    """Lay two frames of the same size over each other.
+
+    Args:
+        earlier: the frame that came first.
+        later: the other.
+        parts: also follow parts of the frame on their own; else `length` is that of the whole.
+    """
     a, b = earlier.view, later.view
     x, y = _shift(a, b)
     dx, dy = round(x), round(y)
     ours, theirs = _shared(a.shape, dx, dy)
     change, overlap = _change(earlier, later, x * later.step, y * later.step)
+    if change is not None:
+        change -= _light(a[ours], b[theirs])
     return Alongside(
         x=x * later.step,
         y=y * later.step,
-        length=_length(a[ours], b[theirs], x, y) * later.step,
+        length=(_length(a[ours], b[theirs], x, y) if parts else math.hypot(x, y)) * later.step,
         likeness=_likeness(a[ours], b[theirs]),
         overlap=overlap,
         change=change,
-        difference=float(np.abs(a - b).max()),
+        difference=float(np.quantile(np.abs(a - b), _ALL)),
     )
 
 
@@ -110,6 +120,15 @@ def _shared(
     return ours, theirs
 
 
+def _light(a: Float[np.ndarray, "v u"], b: Float[np.ndarray, "v u"]) -> float:
+    """Log of the energy that a change of light gives or takes: unlike blur, at any scale.
+
+    Small ones are left alone, for what moves about makes them as well.
+    """
+    change = 2 * math.log((float(b.std()) + 1e-3) / (float(a.std()) + 1e-3)) if a.size else 0.0
+    return math.copysign(max(abs(change) - _STEADY_LIGHT, 0.0), change)
+
+
 def _likeness(a: Float[np.ndarray, "v u"], b: Float[np.ndarray, "v u"]) -> float:
     if not a.size:
         return 0.0
@@ -126,11 +145,8 @@ def _change(earlier: Detail, later: Detail, x: float, y: float) -> tuple[float |
     if weights.size < min(_LEAST_CELLS, later.texture.size) or not weights.any():
         return None, overlap
     sizes = slice(None)
-    changes = (
-        (later.fine[sizes, theirs[0], theirs[1]] - earlier.fine[sizes, ours[0], ours[1]])
-        .mean(axis=0)
-        .ravel()
-    )
+    fine = later.fine[sizes, theirs[0], theirs[1]] - earlier.fine[sizes, ours[0], ours[1]]
+    changes = fine.mean(axis=0).ravel()
     order = np.argsort(changes)
     reached = np.cumsum(weights[order])
     return float(changes[order][np.searchsorted(reached, reached[-1] / 2)]), overlap

@@ -59,7 +59,7 @@ def detail_of(grey: Float[Tensor, "h w"], *, noise: float | None = None) -> Deta
         noise: energy to take for noise, where neighbours have told; else the picture's own.
     """
     exposure, spread = float(grey.mean()) / 255, float(grey.std(correction=0)) / 255
-    step = max(1, round(max(grey.shape) / _VIEW))
+    step = max(2 if min(grey.shape) >= 4 * CELL else 1, round(max(grey.shape) / _VIEW))
     energies = _energies(_padded(grey))  # sizes, 4, y, x
     own = float(np.quantile(energies[0].mean(axis=0), _QUIETEST))
     floor = (own if noise is None else noise) / 4.0 ** np.arange(COARSE + 1)[:, None, None, None]

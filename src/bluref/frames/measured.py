@@ -102,7 +102,7 @@ def _row(frame: Looked, detail: Detail, recent: Sequence[tuple[Looked, Detail]])
     beside: dict[int, Alongside] = {}
     for lag in LAGS:
         if lag <= len(recent) and recent[-lag][0].grey.shape == frame.grey.shape:
-            beside[lag] = compare(recent[-lag][1], detail)
+            beside[lag] = compare(recent[-lag][1], detail, parts=lag == 1)
     changes = tuple(
         (lag, round(one.change, 5), round(one.overlap * one.likeness**2, 5))
         for lag, one in beside.items()

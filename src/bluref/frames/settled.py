@@ -18,7 +18,7 @@ from bluref.frames.measured import Row
 
 OWN = 0.05
 """Trust in what a frame says by itself, where a comparison with one neighbour has 1."""
-_ENOUGH = 1e-6
+_ENOUGH = 1e-9
 _ROUNDS = 500
 
 
@@ -44,7 +44,8 @@ def settle(rows: Sequence[Row], shots: Sequence[int]) -> Float[np.ndarray, " n"]
     trust = np.array([pair[3] for pair in pairs], dtype=np.float64)
 
     def gathered(pull: Float[np.ndarray, " m"]) -> Float[np.ndarray, " n"]:
-        sums: Float[np.ndarray, " n"] = np.bincount(later, pull, count)
+        sums = np.zeros(count)  # bincount of nothing would be of whole numbers
+        sums += np.bincount(later, pull, count)
         sums -= np.bincount(earlier, pull, count)
         return sums
 
