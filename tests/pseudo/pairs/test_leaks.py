@@ -47,7 +47,10 @@ def found(frame, tmp_path):
 
 def test_other_scenes_and_neighbours_in_time_are_no_leak(found, frame):
     leaks, sample = found(
-        frame("b", 0, left=100), frame("b", 1, left=16), frame("b", 2, left=0), frame("b", 3, left=6)
+        frame("b", 0, left=100),
+        frame("b", 1, left=16),
+        frame("b", 2, left=0),
+        frame("b", 3, left=6),
     )
     assert leaks == []
     assert without([sample], leaks) == [sample]

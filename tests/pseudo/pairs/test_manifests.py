@@ -1,4 +1,4 @@
-"""Manifests, against what the programs that open them ask for; and opened by those, if installed."""
+"""Manifests, against what the programs ask for that open them; and opened by those, if there."""
 
 import json
 from pathlib import Path

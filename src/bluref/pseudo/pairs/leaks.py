@@ -20,8 +20,8 @@ from bluref.media.video import stream_video
 
 SIDE = 24  # of the thumbnails that are compared, in pixels
 # Two pictures whose thumbnails differ by less are nearly the same: root mean square over pixels, of
-# the smaller one's contrast. On `davis_blur` a picture at half its size differs by 0.025 at most, as
-# JPEG of quality 60 by 0.009; the next frame of a clip by 0.042 at least, 0.25 in the median.
+# the smaller one's contrast. On `davis_blur` a picture at half its size differs by 0.025 at most,
+# as JPEG of quality 60 by 0.009; the next frame of a clip by 0.042 at least, 0.25 in the median.
 NEARLY = 0.03
 FLAT = 0.01  # contrast, of values in [0, 1], below which a thumbnail tells nothing
 
