@@ -70,8 +70,8 @@ def test_a_record_says_where_the_pair_comes_from(made, footage):
     assert record.round == 2
     assert len(set(record.reference_hashes)) == 2
     trust = read_picture(record.file(made.out, "trust"))[:, :1]
-    assert record.trust == pytest.approx(trust.mean().item(), abs=2e-3)
-    assert 0 < record.trust < record.coverage <= 1
+    assert record.mean_trust == pytest.approx(trust.mean().item(), abs=2e-3)
+    assert 0 < record.mean_trust < record.coverage <= 1
     share = (trust / completion.FULL).clamp(0, 1)
     assert record.completed == pytest.approx(1 - share.mean().item(), abs=4e-3)
     sharp = read_picture(record.file(made.out, "sharp"))
