@@ -13,7 +13,7 @@ from bluref.train import study as module
 from bluref.train.recipe import Recipe
 from bluref.train.run import TrainResult
 from bluref.train.study import StudyObserver, run_study
-from bluref.train.study_file import Study
+from bluref.train.study_file import Study, Variant
 from bluref.train.study_judge import Judge
 from bluref.train.study_results import Measured, row
 
@@ -25,11 +25,13 @@ class FakeTraining:
 
     def __init__(self):
         self.calls = []
+        self.data = {}
         self.fails = set()
         self.stops = set()
 
     def __call__(self, data, run, recipe, *, resume=False, observer=None):
         self.calls.append((run.name, resume))
+        self.data[run.name] = data
         assert resume == (run / "recipe.yaml").exists()
         assert observer is not None
         (run / "recipe.yaml").write_text(
@@ -266,3 +268,48 @@ def test_a_tiny_study_from_beginning_to_end(footage, recipe, tmp_path):
     for name in ("robust", "supervised"):
         assert rows[name]["hours"] > 0
         assert abs(rows[name]["psnr_test"] - rows["identity"]["psnr_test"]) < 5
+
+
+@pytest.fixture
+def taught(study):
+    """A teacher and its student."""
+    variants = (Variant("t", {}, {}), Variant("s", {"pairs": True}, {}, pairs_of="t"))
+    return replace(study, variants=variants, grid={"seed": (0,)}, rows=())
+
+
+def test_a_student_is_given_the_pairs_of_its_teacher(training, taught, tmp_path, monkeypatch):
+    made = []
+
+    def make_pairs(run, out, *, data, observer):
+        assert (run / "frames").is_symlink()  # lent, so that nothing is decoded again
+        made.append((run.name, out, data))
+
+    monkeypatch.setattr(module, "make_pairs", make_pairs)
+    done = run_study(taught, tmp_path / "study")
+    teacher, student = (result.run.name for result in done.results)
+    pairs = tmp_path / "study" / "pairs" / teacher
+    assert made == [(teacher, pairs, taught.data)]
+    assert training.data == {teacher: taught.data, student: pairs}
+    assert [row(result)["strategy"] for result in done.results] == ["robust", None]
+    assert not list((tmp_path / "study" / "runs").rglob("frames"))
+    told = json.loads((tmp_path / "study" / "runs" / student / "result.json").read_text())
+    assert told["pairs_of"] == teacher
+    run_study(taught, tmp_path / "study")
+    assert len(made) == len(training.calls) - 1 == 1
+
+
+def test_without_a_teacher_there_is_no_student(training, taught, tmp_path):
+    training.fails = {"t-d2-n6-small-s0"}
+    done = run_study(taught, tmp_path / "study")
+    assert [result.failed for result in done.results] == [
+        "the disk is full; free some space",
+        "t-d2-n6-small-s0, whose pairs it learns from, came to nothing; see why above",
+    ]
+
+
+@pytest.mark.slow
+def test_a_student_is_taught_for_real(taught, recipe, tmp_path):
+    done = run_study(replace(taught, recipe=recipe, every_train=1), tmp_path / "study")
+    assert done.failed == []
+    assert all(result.measured.psnr_test > 20 for result in done.results)
+    assert len(list((tmp_path / "study" / "pairs").glob("*/blur/*.png"))) == 8

@@ -162,3 +162,37 @@ def test_table_1_has_the_papers_rows():
         "nafnet-w64",
         "restormer",
     }
+
+
+def test_a_student_learns_from_the_run_with_its_seed(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "data: .\nrecipe: {backbone: small}\ngrid: {seed: [0, 1], delta: [1, 5]}\nvariants:\n"
+        "- {name: teacher}\n- {name: student, pairs_of: teacher, backbone: light}\n"
+        "rows: [supervised]\n"
+    )
+    runs = expand(read_study(tmp_path / "mine.yaml"))
+    taught = {run.name: run.pairs_of for run in runs if run.pairs_of}
+    assert taught == {
+        f"student-d{d}-n6-light-s{s}": f"teacher-d{d}-n6-small-s{s}" for d in (1, 5) for s in (0, 1)
+    }
+    assert {run.recipe.pairs for run in runs if run.pairs_of} == {True}
+    assert not any(run.recipe.pairs for run in runs if not run.pairs_of)
+    places = [run.name for run in runs]
+    assert all(places.index(taught[name]) < places.index(name) for name in taught)
+
+
+@pytest.mark.parametrize(
+    ("variants", "complaint"),
+    [
+        ("[{name: s, pairs_of: t}, {name: t}]", "pairs_of names 't'"),
+        ("[{name: t}, {name: s, pairs_of: x}]", "pairs_of names 'x'"),
+        ("[{name: t}, {name: s, pairs_of: t}, {name: u, pairs_of: s}]", "pairs_of names 's'"),
+        ("[{name: t, supervised: true}, {name: s, pairs_of: t}]", "pairs_of names 't'"),
+        ("[{name: t}, {name: s, pairs_of: [t]}]", "pairs_of is"),
+        ("[{name: t, refs: [2, 4]}, {name: s, pairs_of: t}]", "the pairs of 2 runs"),
+    ],
+)
+def test_pairs_of_nobody_are_refused(tmp_path, variants, complaint):
+    (tmp_path / "mine.yaml").write_text(f"data: .\ngrid: {{seed: [0]}}\nvariants: {variants}\n")
+    with pytest.raises(UserError, match=complaint):
+        expand(read_study(tmp_path / "mine.yaml"))

@@ -195,7 +195,7 @@ class _Maker:
             "width": blurry.shape[-1],
             "height": blurry.shape[-2],
             "coverage": _short(target.mask.float().mean().item()),
-            "trust": _short(target.weight.mean().item()),
+            "mean_trust": _short(target.weight.mean().item()),
             "completed": _short(1 - sharp.share.mean().item()),
             "expected_psnr": round(sharp.expected_psnr, 3),
             "round": self.targets.round,

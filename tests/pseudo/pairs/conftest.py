@@ -16,7 +16,7 @@ TOLD = {
     "width": 20,
     "height": 16,
     "coverage": 0.75,
-    "trust": 0.5,
+    "mean_trust": 0.5,
     "completed": 0.25,
     "expected_psnr": 30.0,
     "round": 1,

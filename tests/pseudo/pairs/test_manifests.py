@@ -1,4 +1,4 @@
-"""Manifests, against what the programs that open them ask for; opened by those, if installed."""
+"""Manifests, against what the programs ask for that open them; and opened by those, if there."""
 
 import json
 from pathlib import Path
@@ -25,6 +25,8 @@ def test_a_line_of_metadata_names_three_pictures_that_are_there(folder, pairs):
     for line in told:
         for kind in KINDS:
             assert (folder / line[f"{kind}_file_name"]).is_file()
+    # `blur_file_name` becomes a column `blur` of pictures: no other may bear that name.
+    assert not {*KINDS} & set(told[0])
     # `datasets` reads one schema for all lines, and takes every *_file_name for a picture.
     assert len({tuple((k, type(v)) for k, v in line.items()) for line in told}) == 1
     assert [k for k in told[0] if k.endswith("file_name")] == [f"{k}_file_name" for k in KINDS]

@@ -48,7 +48,7 @@ def test_rows_may_be_removed_and_sorted_by_hand(pairs, tmp_path):
     [
         ("index", "two"),
         ("coverage", "1.5"),
-        ("trust", "nan"),
+        ("mean_trust", "nan"),
         ("expected_psnr", ""),
         ("expected_psnr", "inf"),
         ("references", "none"),

@@ -73,7 +73,7 @@ def write_manifests(folder: Path, records: Sequence[PairRecord], *, version: str
         count=len(records),
         version=version,
         coverage=statistics.fmean(r.coverage for r in records),
-        trust=statistics.fmean(r.trust for r in records),
+        trust=statistics.fmean(r.mean_trust for r in records),
         psnr=statistics.fmean(r.expected_psnr for r in records),
     )
     write_text_whole(folder / CARD, card)

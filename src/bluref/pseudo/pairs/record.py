@@ -30,7 +30,7 @@ class PairRecord:
         width: in pixels.
         height: in pixels.
         coverage: share of pixels that references speak for.
-        trust: mean over all pixels.
+        mean_trust: over all pixels.
         completed: share of the sharp picture that the network gave, not the references.
         expected_psnr: dB of the sharp picture against the truth, as estimated without it.
         round: of targets that it was taken from.
@@ -50,7 +50,7 @@ class PairRecord:
     width: int
     height: int
     coverage: float
-    trust: float
+    mean_trust: float
     completed: float
     expected_psnr: float
     round: int
@@ -152,8 +152,8 @@ def record_from(told: dict[str, Any]) -> PairRecord:
     for name, kind in _KINDS.items():
         value = told[name]
         values[name] = tuple(map(str, value)) if kind not in (str, int, float) else kind(value)
-    if not (0 <= values["coverage"] <= 1 and 0 <= values["trust"] <= 1):
-        raise ValueError("coverage and trust must lie in [0, 1]")
+    if not (0 <= values["coverage"] <= 1 and 0 <= values["mean_trust"] <= 1):
+        raise ValueError("coverage and mean_trust must lie in [0, 1]")
     if not math.isfinite(values["expected_psnr"]):
         raise ValueError("expected_psnr must be a number")
     if not values["name"] or _NAME.search(values["name"]):
