@@ -122,3 +122,32 @@ def test_a_trained_run_deblurs_pictures(data, run, tmp_path, capsys):
     assert main(["deblur", *arguments]) == 0
     assert json.loads(capsys.readouterr().out)["done"] == 1
     assert read_picture(tmp_path / "000002.png").shape == (1, 3, 80, 80)
+
+
+def test_one_plain_clip_is_enough_and_machines_are_told_what_frames_held_back_say(
+    data, tmp_path, capsys
+):
+    strip = F.interpolate(torch.rand(1, 3, 20, 50), (80, 200), mode="bicubic").clamp(0, 1)
+    for index in range(36):
+        picture = strip[..., 3 * index : 3 * index + 80]
+        if index % 2:
+            picture = F.avg_pool2d(picture, 3, stride=1, padding=1)
+        write_picture(picture, tmp_path / "clips" / "walk" / f"{index:04d}.png")
+    settings = [*SETTINGS, "--matcher", "dis", "--validate-every", "2", "--json"]
+    folder = tmp_path / "run"
+    assert main(["train", str(tmp_path / "clips"), "-o", str(folder), *settings]) == 0
+    output = capsys.readouterr()
+    told = json.loads(output.out)
+    assert told["best_step"] in (2, 4)
+    assert told["agreement_before"] > 0
+    assert told["agreement_after"] > 0
+    assert "held back, after 2 steps" in output.err
+    assert (folder / "best" / "model.safetensors").is_file()
+    arguments = [str(tmp_path / "clips"), "-o", str(folder), "--resume"]
+    assert main(["train", *arguments]) == 0
+    assert "on frames held back, agreement with the references went from" in capsys.readouterr().err
+
+
+def test_of_pairs_nothing_is_held_back(data, run, capsys):
+    assert main(["train", str(data), "-o", str(run), "--resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["best_step"] is None

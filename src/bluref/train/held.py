@@ -20,8 +20,8 @@ from bluref.train.validation import Held
 
 FOLDER = "validation"
 # Frames that are looked at, spread over all that are held back, and the side of a box of each in
-# pixels: a look then costs about as much as a few steps.
-LOOKED_AT, SIDE = 24, 256
+# pixels: a look then costs as much as four steps.
+LOOKED_AT, SIDE = 24, 192
 WITHOUT = "no checkpoint is chosen, the last one is the result"
 
 
