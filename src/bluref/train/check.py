@@ -141,8 +141,9 @@ class _Work:
             )
             self.recipe = fitting(self.recipe, self.found, self.store, torch.device(device))
         except UserError as error:
-            known = any(str(frame) in error.problem for frame in self.seen.broken)
-            if not known and not any(p.path in error.problem for p in self.problems):
+            known = [str(frame) for frame in self.seen.broken]
+            known += [problem.path for problem in self.problems if problem.weight == "hopeless"]
+            if not any(path in error.problem for path in known):
                 self.problems.append(Problem(str(data), error.problem, error.fix, "hopeless"))
 
     def tell_broken(self, trained: set[Frame]) -> None:
