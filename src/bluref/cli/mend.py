@@ -14,7 +14,7 @@ from bluref.train.recipe import Recipe
 if TYPE_CHECKING:
     from bluref.report.mend import MendReport
 
-SUMMARY = "Mend a film with nothing but itself: find its sharp moments, train on them, deblur it."
+SUMMARY = "Mend a film with nothing but itself: learn from its sharp moments, deblur it."
 
 
 @dataclass(frozen=True)
