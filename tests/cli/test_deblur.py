@@ -117,7 +117,7 @@ def test_precision_and_pooling_reach_the_deblurrer(scene, monkeypatch):
         main([*line, "--precision", "fp32", "--no-local-pooling", "--engine", "onnxruntime"]) == 0
     )
     assert seen == [
-        {"local_pooling": True, "precision": "auto", "engine": "eager"},
+        {"local_pooling": True, "precision": "auto", "engine": None},
         {"local_pooling": False, "precision": "fp32", "engine": "onnxruntime"},
     ]
 
