@@ -36,7 +36,7 @@ def test_people_read_what_was_found_and_get_pictures(film, tmp_path, capsys):
     assert main(["curate", str(film), "-o", str(tmp_path)]) == 0
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "drive: 12 frames: 6 sharp, 5 blurry, 1 of no use" in printed.err
+    assert "drive: 12 frames: 4 sharp, 6 blurry, 2 of no use" in printed.err
     pictures = {path.name: picture_size(path) for path in (tmp_path / "pictures").iterdir()}
     assert set(pictures) == {"drive.timeline.png", "drive.frames.jpg"}
     sheet = read_picture(tmp_path / "pictures" / "drive.frames.jpg")

@@ -138,11 +138,11 @@ def _likeness(a: Float[np.ndarray, "v u"], b: Float[np.ndarray, "v u"]) -> float
 
 def _change(earlier: Detail, later: Detail, x: float, y: float) -> tuple[float | None, float]:
     """Median over the cells that both show, the textured ones first, and the share of them."""
-    shape = later.texture.shape
+    shape = later.say.shape
     ours, theirs = _shared(shape, round(x / CELL), round(y / CELL))
-    weights = np.sqrt(earlier.texture[ours] * later.texture[theirs]).ravel()
-    overlap = weights.size / later.texture.size
-    if weights.size < min(_LEAST_CELLS, later.texture.size) or not weights.any():
+    weights = np.sqrt(earlier.say[ours] * later.say[theirs]).ravel()
+    overlap = weights.size / later.say.size
+    if weights.size < min(_LEAST_CELLS, later.say.size) or not weights.any():
         return None, overlap
     sizes = slice(None)
     fine = later.fine[sizes, theirs[0], theirs[1]] - earlier.fine[sizes, ours[0], ours[1]]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,9 +128,10 @@ def _measure_one(
         path.unlink(missing_ok=True)
     journal = Journal(path)
     if not journal.done:
-        with journal.open():
+        # The clip is closed at once and by this thread, whatever ends the loop.
+        with journal.open(), closing(source.look(every)) as frames:
             try:
-                for row in measure(source.look(every), tuple(journal.rows)):
+                for row in measure(frames, tuple(journal.rows)):
                     if stop.is_set():
                         raise _StoppedError
                     journal.add(row)

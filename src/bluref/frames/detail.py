@@ -29,8 +29,8 @@ class Detail:
 
     Attributes:
         fine: natural log of the energy of each fine size, by cell; grey levels of 255, squared.
-        texture: root of the coarse energy by cell, in grey levels: how much a cell has to say.
-        energy: log of the whole frame's fine energy.
+        say: how much a cell has to say, by its coarse energy, in [0, 1]: 0.5 for the middlemost.
+        energy: mean of `fine` over cells, by what they have to say, and sizes.
         focus: log of fine over coarse energy, in the direction in which it is least: it hardly
             depends on how rich the texture is, and moderately on which kind it is.
         noise: energy that the quietest cells have at full size: noise, and coding of nothing.
@@ -41,7 +41,7 @@ class Detail:
     """
 
     fine: Float[np.ndarray, "2 y x"]
-    texture: Float[np.ndarray, "y x"]
+    say: Float[np.ndarray, "y x"]
     energy: float
     focus: float
     noise: float
@@ -64,13 +64,17 @@ def detail_of(grey: Float[Tensor, "h w"], *, noise: float | None = None) -> Deta
     own = float(np.quantile(energies[0].mean(axis=0), _QUIETEST))
     floor = (own if noise is None else noise) / 4.0 ** np.arange(COARSE + 1)[:, None, None, None]
     energies = np.maximum(energies - floor, _LEAST * floor + _ROUNDING)
+    coarse = energies[COARSE].mean(axis=0)  # y, x
     total = energies.sum(axis=(2, 3))  # sizes, 4
+    fine = np.log(energies[list(FINE)].mean(axis=1))
+    # No cell counts for more than two plain ones: a rich object must not speak for the scene.
+    say = coarse / (coarse + np.median(coarse))
     # As a view of small steps, averaged: noise must not be what motion is found by.
     view = F.avg_pool2d(grey[None, None], step)[0, 0].numpy() if min(grey.shape) >= step else None
     return Detail(
-        fine=np.log(energies[list(FINE)].mean(axis=1)),
-        texture=np.sqrt(energies[COARSE].mean(axis=0)),
-        energy=float(np.log(total[list(FINE)].sum(axis=1)).mean()),
+        fine=fine,
+        say=say,
+        energy=float(np.average(fine.mean(axis=0), weights=say)),
         focus=float(np.log(total[0] / total[COARSE]).min()),
         noise=own,
         view=grey.numpy() if view is None else view,

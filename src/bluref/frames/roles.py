@@ -20,6 +20,11 @@ SHARP_WITHIN = 0.28
 """A frame is sharp if the log of its fine energy lies so little below the scene's best."""
 BLURRY_FROM = 0.42
 """And blurry if it lies so far below: about three pixels of blur where two are still sharp."""
+FULL_RANGE = 1.0
+"""Both hold where the worst frames of a shot lie so far below its best. A soft lens or poor texture
+has less to lose: there the same blur takes less, and both are made smaller with the range,"""
+LEAST_STRENGTH = 0.6
+"""but not below this share."""
 DRIFT = 0.2
 """By how much a scene may change its sharpness in a second without being blurred: who walks towards
 a wall sees its texture grow coarser. A scene's best counts for less by that, the longer ago."""
@@ -125,7 +130,8 @@ def _kind(below: Float[np.ndarray, " n"], focus: Float[np.ndarray, " n"]) -> Kin
 
 
 def _by_neighbours(below: Float[np.ndarray, " n"], kind: Kind) -> list[tuple[str, str]]:
-    sharp_within, blurry_from = SHARP_WITHIN, BLURRY_FROM
+    strength = float(np.clip(np.quantile(below, CHANGES) / FULL_RANGE, LEAST_STRENGTH, 1))
+    sharp_within, blurry_from = strength * SHARP_WITHIN, strength * BLURRY_FROM
     if kind == "all sharp":
         sharp_within = BLURRY_FROM
     elif kind != "mixed":

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,7 +65,7 @@ class Source:
         every = max(1, int(own / rate + 0.01))
         return every, -(-video.frames // every)
 
-    def look(self, every: int) -> Iterator[Looked]:
+    def look(self, every: int) -> Generator[Looked, None, None]:
         """Every n-th frame in order, decoded as they are asked for.
 
         Raises:
