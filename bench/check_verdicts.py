@@ -20,8 +20,8 @@ import torch.nn.functional as F
 
 from bluref.frames.store import FrameStore
 from bluref.media.picture import list_pictures, read_picture, write_picture
-from bluref.train import check as checking
-from bluref.train.check_cost import Cost
+from bluref.train.checking import check as checking
+from bluref.train.checking.check_cost import Cost
 from bluref.train.recipe import Recipe
 
 Change = Callable[[torch.Tensor], torch.Tensor]

@@ -37,9 +37,9 @@ def seeds(folder):
     import pillow_heif
     import tifffile
     from PIL import Image
-    from tests.media.pictures import ICC, XMP, exif, noise, pillow, png, smooth
+    from tests.media.photos.pictures import ICC, XMP, exif, noise, pillow, png, smooth
 
-    from bluref.media import vips
+    from bluref.media.photos import vips
 
     pillow_heif.register_heif_opener()
     told = {"exif": exif(), "icc_profile": ICC, "xmp": XMP}
@@ -122,10 +122,10 @@ def case(number, names, folder):
 
 def work(first, folder):
     """Do cases from `first` on, telling what is strange; dies of what crashes."""
-    from tests.media.pictures import copied
+    from tests.media.photos.pictures import copied
 
     from bluref.errors import UserError
-    from bluref.media.photo import open_photo
+    from bluref.media.photos.photo import open_photo
 
     faulthandler.enable()
     resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))

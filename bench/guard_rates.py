@@ -15,8 +15,8 @@ import torch
 
 from bluref.measure.psnr import psnr
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.guard import guarded, harm
-from bluref.restore.sharp_already import is_sharp_already
+from bluref.restore.tiling.guard import guarded, harm
+from bluref.restore.tiling.sharp_already import is_sharp_already
 from scenes import frames_of, parsed
 
 

@@ -19,8 +19,8 @@ import torch
 
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import BlurryItself
-from bluref.restore.backbones import build_backbone
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.networks.backbones import build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
 from bluref.train.batches import Drawing, SupervisedBatches

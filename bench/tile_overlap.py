@@ -13,9 +13,9 @@ import torch
 
 from bluref.media.picture import read_picture
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.plan import FADE
-from bluref.restore.spans import Overlap, even_spans
-from bluref.restore.weave import Weaver
+from bluref.restore.tiling.plan import FADE
+from bluref.restore.tiling.spans import Overlap, even_spans
+from bluref.restore.tiling.weave import Weaver
 
 
 def tiled(deblur, image, down, across):

@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from skimage import data, transform
 
-from bluref.media.planes import to_image
-from bluref.media.recording import open_recording
-from bluref.restore.backbones import build_backbone
+from bluref.media.films.planes import to_image
+from bluref.media.films.recording import open_recording
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.video import VideoOptions
+from bluref.restore.networks.backbones import build_backbone
+from bluref.restore.work.video import VideoOptions
 
 SIZE = (720, 1280)
 

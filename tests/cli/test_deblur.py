@@ -2,12 +2,12 @@ import json
 
 import pytest
 import torch
-from tests.media.films import Film, look
+from tests.media.films.films import Film, look
 
 from bluref.cli.main import main
 from bluref.media.picture import read_picture, write_picture
 from bluref.restore.files import save_network
-from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
 
 TINY = NAFNetConfig(width=2, encoder=(1,), middle=1, decoder=(1,))
 

@@ -8,9 +8,9 @@ from PIL import Image
 from bluref.cli import bench as bench_verb
 from bluref.cli.main import main
 from bluref.report.bench_picture import bench_table, draw_bench
-from bluref.restore.bench import Row
+from bluref.restore.engines.bench import Row
 from bluref.restore.files import save_network
-from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
 
 ROWS = [
     Row("m", "plain", "fp32", 720, 1280, 3.0, 1.0, 2**30, None),
@@ -78,7 +78,7 @@ def nothing_is_measured(monkeypatch):
     def never(*_args, **_kwargs):
         raise AssertionError("measured")
 
-    monkeypatch.setattr("bluref.restore.bench.bench", never)
+    monkeypatch.setattr("bluref.restore.engines.bench.bench", never)
 
 
 @pytest.mark.usefixtures("nothing_is_measured")
@@ -97,7 +97,7 @@ def test_bench_prints_one_json_object(model, monkeypatch, capsys):
     def pretend(*_args, **_kwargs):
         return ROWS, []
 
-    monkeypatch.setattr("bluref.restore.bench.bench", pretend)
+    monkeypatch.setattr("bluref.restore.engines.bench.bench", pretend)
     assert main(["bench", "--model", model, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert set(told["rows"][0]) == {

@@ -8,7 +8,7 @@ import torch
 from bluref.cli.main import EXTRAS, main
 from bluref.media.picture import write_picture
 from bluref.restore.files import save_network
-from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
 
 
 @pytest.fixture

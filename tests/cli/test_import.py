@@ -9,7 +9,7 @@ from bluref.cli.main import main
 from bluref.match.files import load_matcher
 from bluref.match.pdcnet.convert import pdcnet_from_state_dict
 from bluref.media.picture import read_picture, write_picture
-from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
 
 
 @pytest.fixture

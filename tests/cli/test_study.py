@@ -12,9 +12,9 @@ from bluref.measure import ssim
 from bluref.media.picture import write_picture
 from bluref.report import study_watch
 from bluref.restore.deblurrer import Deblurrer
-from bluref.train import study as module
 from bluref.train.run import TrainResult
-from bluref.train.study_results import ROW
+from bluref.train.studies import study as module
+from bluref.train.studies.study_results import ROW
 
 
 @pytest.fixture(scope="module")

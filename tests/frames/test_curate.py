@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from tests.frames.shaken import filmed, panned
-from tests.media.films import Film
+from tests.media.films.films import Film
 
 from bluref.errors import UserError
 from bluref.frames import curate as module

@@ -16,8 +16,8 @@ from bluref.report.study_table import (
     write_tables,
 )
 from bluref.train.recipe import Recipe
-from bluref.train.study_grid import BLUREF, Run
-from bluref.train.study_results import ROW, Measured, Result, row, shares
+from bluref.train.studies.study_grid import BLUREF, Run
+from bluref.train.studies.study_results import ROW, Measured, Result, row, shares
 
 FILES = {"table.csv", "shares.csv", "table.md", "table.png", "targets.png"}
 

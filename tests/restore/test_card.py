@@ -10,7 +10,7 @@ from bluref.restore.card import facts_of, model_card
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network, save_network
 from bluref.restore.models import find_model, shipped_models
-from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
 
 BLANKS = ("None", "null", "nan", "{", "}", "[", "]", "TODO", "More Information", "N/A", "unknown ")
 

@@ -1,12 +1,12 @@
 import pytest
 import torch
-from tests.media.films import Film
+from tests.media.films.films import Film
 from torch import nn
 
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import save_network
-from bluref.restore.nafnet import NAFNet, NAFNetConfig
-from bluref.restore.pooling import ContextMean
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.networks.pooling import ContextMean
 from bluref.weights.precision import prefers_bf16
 
 TINY = NAFNetConfig(width=4, encoder=(1, 1, 1), middle=1, decoder=(1, 1, 1))

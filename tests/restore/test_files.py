@@ -7,8 +7,8 @@ import torch
 
 from bluref.errors import UserError
 from bluref.restore.files import load_network, save_network
-from bluref.restore.nafnet import NAFNet, NAFNetConfig
-from bluref.restore.restormer import Restormer, RestormerConfig
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.networks.restormer import Restormer, RestormerConfig
 from bluref.weights import folder as folder_of_weights
 
 CONFIG = NAFNetConfig(width=4, encoder=(1, 2), middle=1, decoder=(1, 0))

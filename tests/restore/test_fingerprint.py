@@ -1,7 +1,7 @@
 import torch
 
 from bluref.restore.fingerprint import fingerprint
-from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
 
 TINY = NAFNetConfig(width=2, encoder=(1,), middle=1, decoder=(1,))
 

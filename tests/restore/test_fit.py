@@ -4,7 +4,7 @@ from torch import nn
 from bluref.restore import fit
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.fit import fitted
-from bluref.restore.plan import Task, TooLittleMemory
+from bluref.restore.tiling.plan import Task, TooLittleMemory
 
 MIB = 2**20
 

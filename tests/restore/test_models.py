@@ -9,11 +9,11 @@ from bluref.degrade.motion import Motion, Shutter, expose_along
 from bluref.errors import UserError
 from bluref.restore import models
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.export import BOUND, export_network
+from bluref.restore.engines.export import BOUND, export_network
+from bluref.restore.engines.graph_files import read_card
 from bluref.restore.files import SavedNetwork, load_network, save_network
-from bluref.restore.graph_files import read_card
 from bluref.restore.models import find_model
-from bluref.restore.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
 
 TINY = NAFNetConfig(width=4, encoder=(1,), middle=1, decoder=(1,))
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -192,7 +192,7 @@ def test_the_identity_is_not_exported(tmp_path):
 
 
 def test_an_export_that_differs_never_appears(folder, tmp_path, monkeypatch):
-    export = sys.modules["bluref.restore.export"]
+    export = sys.modules["bluref.restore.engines.export"]
     monkeypatch.setattr(export, "_open", lambda *_: lambda image: 1 - image)
     for kind, name in (("onnx", "net.onnx"), ("openvino", "net.xml")):
         with pytest.raises(UserError, match="differs from eager"):
@@ -214,8 +214,8 @@ def test_a_damaged_exported_file_is_told(tmp_path, end, data):
 
 
 def test_an_exported_file_with_weights_that_are_no_numbers_is_refused(tmp_path):
-    from bluref.restore.graph import Graph
-    from bluref.restore.graph_files import onnx_bytes
+    from bluref.restore.engines.graph import Graph
+    from bluref.restore.engines.graph_files import onnx_bytes
 
     network = NAFNet(TINY)
     network.ending.bias.data[0] = torch.nan

@@ -10,7 +10,7 @@ import yaml
 
 from bluref.errors import UserError
 from bluref.media.picture import write_picture
-from bluref.restore.backbones import build_backbone
+from bluref.restore.networks.backbones import build_backbone
 from bluref.train import fitting
 from bluref.train.data import TrainingData
 from bluref.train.fitting import BATCH, CROP, TRIED, choose_size, memory_for_training, step_bytes
@@ -71,8 +71,8 @@ def test_wider_networks_take_more_than_narrow_ones(measured):
 ONE_STEP = """
 import sys
 import torch
-from bluref.restore.backbones import build_backbone
-from bluref.restore.memory import Peak
+from bluref.restore.networks.backbones import build_backbone
+from bluref.restore.tiling.memory import Peak
 
 torch.set_num_threads(1)
 model = build_backbone(sys.argv[1])

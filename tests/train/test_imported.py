@@ -5,8 +5,8 @@ from bluref.errors import UserError
 from bluref.match.pdcnet.convert import pdcnet_from_state_dict
 from bluref.match.pdcnet.network import PDCNet
 from bluref.restore.files import load_network
-from bluref.restore.nafnet import NAFNet, NAFNetConfig
-from bluref.restore.restormer import Restormer, RestormerConfig
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.networks.restormer import Restormer, RestormerConfig
 from bluref.train.imported import import_checkpoint, plain_weights, recognise
 
 SMALL = NAFNetConfig(width=4, encoder=(1, 1), middle=1, decoder=(1, 1))

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from bluref.errors import UserError
-from bluref.restore.backbones import build_backbone
 from bluref.restore.files import load_network, save_network
+from bluref.restore.networks.backbones import build_backbone
 from bluref.train.run import train
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bluref.errors import UserError
 from bluref.frames import layouts, references, split
 from bluref.pseudo.strategy import STRATEGIES
-from bluref.restore.backbones import BACKBONES
+from bluref.restore.networks.backbones import BACKBONES
 from bluref.train.matcher_recipe import MatcherRecipe
 from bluref.train.recipe import (
     ABOVE_ZERO,

@@ -14,7 +14,7 @@ from bluref.frames.clip import Frame
 from bluref.frames.store import FrameStore
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network
-from bluref.restore.restormer import Restormer
+from bluref.restore.networks.restormer import Restormer
 from bluref.train import checkpoint
 from bluref.train.evaluate import evaluate
 from bluref.train.metrics import read_metrics

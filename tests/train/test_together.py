@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bluref.restore.backbones import build_backbone
+from bluref.restore.networks.backbones import build_backbone
 from bluref.train.batches import Drawing
 from bluref.train.losses import masked_loss
 

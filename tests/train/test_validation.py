@@ -354,7 +354,7 @@ JUDGING = Judging(1, 0, 0.05, 32, torch.device("cpu"))
 
 
 def test_a_network_that_does_nothing_agrees_as_its_input_does(tmp_path):
-    from bluref.restore.backbones import build_backbone
+    from bluref.restore.networks.backbones import build_backbone
     from bluref.train.validation import Held
 
     blurry, target = torch.rand(2, 1, 3, 40, 40)

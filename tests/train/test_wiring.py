@@ -11,7 +11,7 @@ from bluref.frames.references import ReferenceRule, choose_references
 from bluref.frames.split import split_clips
 from bluref.pseudo.bank import BlurryItself
 from bluref.pseudo.motion import FootageMotion
-from bluref.restore.backbones import build_backbone
+from bluref.restore.networks.backbones import build_backbone
 from bluref.train import run as module
 from bluref.train.banks import bank_of
 from bluref.train.batches import Drawing, PseudoBatches

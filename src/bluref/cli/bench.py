@@ -48,7 +48,7 @@ def run(options: Options) -> int:
     if options.output is not None and options.output.suffix.lower() != ".png":
         raise UserError(f"{options.output} is no name for a PNG", "let it end in .png")
     from bluref.report.bench_picture import bench_table, draw_bench
-    from bluref.restore.bench import bench, combinations
+    from bluref.restore.engines.bench import bench, combinations
 
     columns, unable = combinations(options.engines, options.precisions)
     rows, failed = bench(

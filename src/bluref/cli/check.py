@@ -49,7 +49,7 @@ def run(options: Options) -> int:
 
     from bluref.errors import UserError
     from bluref.frames.store import FrameStore
-    from bluref.train.check import check
+    from bluref.train.checking.check import check
     from bluref.train.processes import find_processes
 
     if options.sample < 1:

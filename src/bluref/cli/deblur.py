@@ -27,9 +27,9 @@ _ACTIONS = {
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from bluref.restore.batch import DeblurReport, Existing
-    from bluref.restore.one_photo import PhotoOptions
-    from bluref.restore.video import VideoReport
+    from bluref.restore.work.batch import DeblurReport, Existing
+    from bluref.restore.work.one_photo import PhotoOptions
+    from bluref.restore.work.video import VideoReport
 
 TOLD = (
     "done",
@@ -100,9 +100,9 @@ class Options:
 
 def run(options: Options) -> int:
     """Deblur and report; 1 if some inputs failed."""
-    from bluref.restore.batch import deblur_files
     from bluref.restore.deblurrer import Deblurrer
-    from bluref.restore.video import VideoOptions
+    from bluref.restore.work.batch import deblur_files
+    from bluref.restore.work.video import VideoOptions
 
     _check(options)
     photographs = _photo_options(options)
@@ -140,8 +140,8 @@ def run(options: Options) -> int:
 
 
 def _photo_options(options: Options) -> "PhotoOptions":
-    from bluref.restore.memory import parse_bytes
-    from bluref.restore.one_photo import PhotoOptions
+    from bluref.restore.tiling.memory import parse_bytes
+    from bluref.restore.work.one_photo import PhotoOptions
 
     return PhotoOptions(
         quality=options.quality,

@@ -30,7 +30,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Export and tell how close it is."""
-    from bluref.restore.export import export_network
+    from bluref.restore.engines.export import export_network
 
     difference = export_network(
         options.model, options.output, options.format, local_pooling=options.local_pooling

@@ -30,7 +30,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Write the page and say where it is."""
-    from bluref.report.page import write_page
+    from bluref.report.page.page import write_page
     from bluref.report.watch import Watch
 
     with Watch() as watch:

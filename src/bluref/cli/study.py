@@ -36,9 +36,9 @@ def run(options: Options) -> int:
     """Carry the study out and print its table."""
     from bluref.report.study_table import as_markdown, write_tables
     from bluref.report.study_watch import StudyWatch
-    from bluref.train.study import run_study
-    from bluref.train.study_file import read_study
-    from bluref.train.study_results import row, shares
+    from bluref.train.studies.study import run_study
+    from bluref.train.studies.study_file import read_study
+    from bluref.train.studies.study_results import row, shares
 
     study = read_study(options.file, data=options.data, base=options.recipe)
     done = run_study(study, options.output, watch=lambda: StudyWatch(options.output))

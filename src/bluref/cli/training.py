@@ -39,7 +39,7 @@ def starting_from_recipe(options: type[Any], kind: type[Kind]) -> Callable[[list
 
 def end_in_page(result: "TrainResult", watch: "Watch") -> Path | None:
     """Write the page of a run that is over; None if it is not, or if there can be none."""
-    from bluref.report.page import try_page
+    from bluref.report.page.page import try_page
 
     if not result.finished or os.environ.get("RANK", "0") != "0":
         return None

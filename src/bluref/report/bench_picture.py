@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bluref.media.whole import whole_file
-from bluref.restore.bench import Row
+from bluref.restore.engines.bench import Row
 
 _MEBI = 2**20
 

@@ -23,7 +23,7 @@ from bluref.frames.sharpness import image_sharpness, split_by_sharpness
 from bluref.measure.psnr import psnr
 from bluref.media.picture import read_picture, write_picture
 from bluref.report.before_after import Row, before_after
-from bluref.report.page import write_page
+from bluref.report.page.page import write_page
 from bluref.restore.deblurrer import Deblurrer
 from bluref.train.evaluate import Evaluation, evaluate_pairs
 from bluref.train.observe import Observer

@@ -14,10 +14,10 @@ from bluref.frames.curate import curate
 from bluref.frames.curation import CurateConfig, CurateReport
 from bluref.media.video import is_video
 from bluref.report.curated_pictures import draw_curated
-from bluref.report.page import write_page
-from bluref.restore.batch import DeblurReport, deblur_files
+from bluref.report.page.page import write_page
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.engine import EngineName
+from bluref.restore.engines.engine import EngineName
+from bluref.restore.work.batch import DeblurReport, deblur_files
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 from bluref.train.recipe_file import read_run_recipe

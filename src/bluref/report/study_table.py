@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from bluref.measure import psnr, ssim
 from bluref.media.whole import whole_file, write_text_whole
 from bluref.train.metrics import read_metrics
-from bluref.train.study_file import COPY
-from bluref.train.study_grid import BLUREF
-from bluref.train.study_results import ROW, Result, column, row, shares
+from bluref.train.studies.study_file import COPY
+from bluref.train.studies.study_grid import BLUREF
+from bluref.train.studies.study_results import ROW, Result, column, row, shares
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

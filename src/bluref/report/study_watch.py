@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bluref.report.study_table import write_tables
 from bluref.report.watch import Watch
-from bluref.train.study import StudyObserver
-from bluref.train.study_results import Result
+from bluref.train.studies.study import StudyObserver
+from bluref.train.studies.study_results import Result
 
 
 class StudyWatch(Watch, StudyObserver):

@@ -13,7 +13,7 @@ import yaml
 
 import bluref
 from bluref.restore.files import SavedNetwork, load_network
-from bluref.restore.pooling import Windowed
+from bluref.restore.networks.pooling import Windowed
 from bluref.weights.folder import DESCRIPTION
 
 Facts = dict[str, object]

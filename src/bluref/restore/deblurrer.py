@@ -10,20 +10,20 @@ from torch import Tensor, nn
 
 from bluref.errors import UserError
 from bluref.media.whole import write_text_whole
-from bluref.restore.backbones import Backbone
 from bluref.restore.card import KEPT, Facts, facts_of, model_card
-from bluref.restore.engine import Eager, Engine, EngineName, Setting, build_engine
-from bluref.restore.engine_choice import fastest_engine
-from bluref.restore.exported import open_exported, refuse_wishes
+from bluref.restore.engines.engine import Eager, Engine, EngineName, Setting, build_engine
+from bluref.restore.engines.engine_choice import fastest_engine
+from bluref.restore.engines.exported import open_exported, refuse_wishes
+from bluref.restore.engines.graph_files import read_card
+from bluref.restore.engines.runtimes import OpenVINO
 from bluref.restore.files import SavedNetwork, save_network
 from bluref.restore.fingerprint import fingerprint, hash_of
-from bluref.restore.graph_files import read_card
 from bluref.restore.models import find_model
-from bluref.restore.runtimes import OpenVINO
+from bluref.restore.networks.backbones import Backbone
 from bluref.weights.precision import prefers_bf16
 
 if TYPE_CHECKING:
-    from bluref.restore.video import VideoOptions, VideoReport
+    from bluref.restore.work.video import VideoOptions, VideoReport
 
 # Of an exported file without a card of ours: no network here wants more.
 _UNKNOWN: Facts = {"multiple": 64, "receptive_radius": 1024}
@@ -50,11 +50,12 @@ class Deblurrer:
             be given; only the engine `eager` follows it.
         training_size: side of the training crops, px; None switches local pooling off.
         local_pooling: take means or attention around each pixel, as wide as training was (see
-            `bluref.restore.pooling`). Sharper; on rare photographs it makes coloured mosaics.
+            `bluref.restore.networks.pooling`). Sharper; on rare photographs it makes coloured
+            mosaics.
         precision: of the arithmetic inside.
         device: where to run, as torch names it.
-        engine: what runs it (`bluref.restore.engine`); `auto` takes the fastest here, measured
-            once per machine and network (`bluref.restore.engine_choice`).
+        engine: what runs it (`bluref.restore.engines.engine`); `auto` takes the fastest here,
+            measured once per machine and network (`bluref.restore.engines.engine_choice`).
 
     Attributes:
         auto: whether the engine was left to us; then `eager` may stand in where memory is short.
@@ -262,8 +263,8 @@ class Deblurrer:
         options: "VideoOptions | None" = None,
         tell: Callable[[int, int], None] = lambda _behind, _total: None,
     ) -> "VideoReport":
-        """Deblur a film; see `bluref.restore.video.deblur_video`."""
-        from bluref.restore.video import deblur_video
+        """Deblur a film; see `bluref.restore.work.video.deblur_video`."""
+        from bluref.restore.work.video import deblur_video
 
         return deblur_video(path, out, self, identity=self.fingerprint, options=options, tell=tell)
 

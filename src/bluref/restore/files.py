@@ -8,9 +8,9 @@ from typing import Any
 from torch import nn
 
 from bluref.errors import UserError
-from bluref.restore.backbones import Backbone
-from bluref.restore.nafnet import NAFNet, NAFNetConfig
-from bluref.restore.restormer import Restormer, RestormerConfig
+from bluref.restore.networks.backbones import Backbone
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.networks.restormer import Restormer, RestormerConfig
 from bluref.weights.folder import AGAIN, DESCRIPTION, Description, read_network, write_network
 
 ARCHITECTURES: dict[str, tuple[type[Any], type[Any]]] = {

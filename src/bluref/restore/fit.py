@@ -4,8 +4,8 @@ from contextlib import suppress
 from weakref import WeakKeyDictionary
 
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.memory import resident
-from bluref.restore.plan import Plan, Task, TooLittleMemory, plan_tiles
+from bluref.restore.tiling.memory import resident
+from bluref.restore.tiling.plan import Plan, Task, TooLittleMemory, plan_tiles
 
 # Tiles are kept from picture to picture until there is room for ones of so many times their need.
 _WORTH = 2

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from bluref.degrade.synthesis import SynthesisConfig
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.store import FrameStore
-from bluref.restore.backbones import build_backbone
-from bluref.restore.memory import default_budget, resident
+from bluref.restore.networks.backbones import build_backbone
+from bluref.restore.tiling.memory import default_budget, resident
 from bluref.train.data import TrainingData
 from bluref.train.observe import Observer
 from bluref.train.recipe import AT_LEAST, Recipe

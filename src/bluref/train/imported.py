@@ -14,9 +14,9 @@ from bluref.match.pdcnet.config import PAPER
 from bluref.match.pdcnet.convert import pdcnet_from_state_dict
 from bluref.match.pdcnet.network import PDCNet
 from bluref.match.pdcnet.vgg import load_imagenet, pyramid_weights
-from bluref.restore.backbones import Backbone
-from bluref.restore.convert import nafnet_from_state_dict, restormer_from_state_dict
 from bluref.restore.files import save_network
+from bluref.restore.networks.backbones import Backbone
+from bluref.restore.networks.convert import nafnet_from_state_dict, restormer_from_state_dict
 from bluref.weights.published import read_published
 
 WRAPPINGS = ("params", "state_dict", "model")

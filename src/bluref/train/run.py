@@ -15,9 +15,9 @@ from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank
-from bluref.restore.backbones import Backbone, build_backbone
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network
+from bluref.restore.networks.backbones import Backbone, build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
 from bluref.train.banks import bank_of, heed_gate
@@ -30,7 +30,7 @@ from bluref.train.batches import (
     SyntheticBatches,
 )
 from bluref.train.best import best_from
-from bluref.train.check import check_before
+from bluref.train.checking.check import check_before
 from bluref.train.covering import choose_by_coverage
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles

@@ -34,7 +34,7 @@ ALIKE = 0.02
 
 
 class WithReferences:
-    """Has the last word on the frames of one film (`restore.video.Finish`).
+    """Has the last word on the frames of one film (`restore.work.video.Finish`).
 
     Args:
         targets: of the frames that have references, matched already.

@@ -1,0 +1,1 @@
+"""Films: their frames with their times, and the same film anew around others."""

@@ -1,0 +1,1 @@
+"""Photographs: their pixels, and the same file anew around others."""

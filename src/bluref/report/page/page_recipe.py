@@ -1,0 +1,80 @@
+"""How to do a run again: its command, and its recipe."""
+
+import dataclasses
+import shlex
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bluref.report.page.page_facts import RunFacts
+from bluref.report.page.page_markup import Child, put, tag
+from bluref.train.matcher_recipe import MatcherRecipe
+from bluref.train.recipe import Recipe
+
+
+def recipe_section(facts: RunFacts) -> ET.Element:
+    """The command that does the run again, and every choice in it."""
+    told = yaml.safe_dump(facts.told, sort_keys=False, allow_unicode=True, width=88)
+    section = tag("section", tag("h2", "Do it again"), id="recipe")
+    put(
+        section,
+        tag("p", "The same choices on the same footage, into a new folder:"),
+        _to_copy("command", _unbroken(command(facts)), "Copy the command"),
+        tag(
+            "details",
+            tag("summary", "recipe.yaml: every choice, footage, versions"),
+            _to_copy("yaml", [told], "Copy the recipe"),
+        ),
+    )
+    return section
+
+
+def command(facts: RunFacts) -> str:
+    """The command line of the run, as a shell reads it; options that say what is usual left out."""
+    recipe, folder = facts.told["recipe"], str(facts.told["data"].get("folder", ""))
+    kind = Recipe if facts.deblurs else MatcherRecipe
+    verb, sources = ("train", [folder]) if facts.deblurs else ("train-matcher", folder.split(", "))
+    words = ["bluref", verb, *sources, "-o", _again(facts.run)]
+    usual = {f.name: f.default for f in dataclasses.fields(kind)}
+    for name, value in recipe.items():
+        if name in usual and value != _plain(usual[name]):
+            words += _option(name, value)
+    return shlex.join(words)
+
+
+def _again(run: Path) -> str:
+    """A folder for the next run: runs are never overwritten."""
+    return f"{run.resolve()}-again"
+
+
+def _option(name: str, value: Any) -> list[str]:  # noqa: ANN401 - what YAML holds
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    if value is None:
+        return []
+    values = value if isinstance(value, list) else [value]
+    return [f"--{flag}", *map(str, values)]
+
+
+def _plain(value: object) -> object:
+    """As YAML gives it back, which knows lists but no tuples."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _to_copy(name: str, said: Sequence[Child], label: str) -> ET.Element:
+    button = tag("button", label, type="button", class_="copy", data_copies=name)
+    status = tag("span", class_="copied", role="status")
+    return tag("div", tag("pre", *said, id=name, tabindex="0"), button, status, class_="to-copy")
+
+
+def _unbroken(words: str) -> list[Child]:
+    """The command, to be broken into lines before an option and not within."""
+    parts = words.split(" --")
+    said: list[Child] = [parts[0]]
+    for part in parts[1:]:
+        said += [" ", tag("span", f"--{part}", class_="word")]
+    return said

@@ -1,0 +1,1 @@
+"""The networks: NAFNet, Restormer, and pooling as wide as training was."""

@@ -1,0 +1,1 @@
+"""Whether footage can be trained on, before hours are spent."""

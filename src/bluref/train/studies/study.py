@@ -1,0 +1,221 @@
+"""Carry out a study: train what is not trained yet, judge it, and remember the figures.
+
+The folder of a study holds `runs/NAME`, a run folder each with its `result.json`, and what the
+report writes. It can be left at any moment: what stands is kept, what was begun goes on.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bluref.errors import UserError
+from bluref.media.whole import write_text_whole
+from bluref.restore.deblurrer import Deblurrer
+from bluref.train.make_pairs import make_pairs
+from bluref.train.metrics import read_metrics
+from bluref.train.observe import Observer
+from bluref.train.recipe_file import differences, read_run
+from bluref.train.run import train
+from bluref.train.run_folder import LENDABLE
+from bluref.train.studies.study_file import COPY, IDENTITY, Study
+from bluref.train.studies.study_grid import Run, expand
+from bluref.train.studies.study_judge import Judge
+from bluref.train.studies.study_results import Measured, Result, at_the_end
+
+FORMAT = 1
+"""Of result.json."""
+
+
+class StudyObserver(Observer):
+    """Watches the runs of a study, one observer for each."""
+
+    def on_run(self, name: str, place: int, of: int) -> None:
+        """A run begins or goes on: the `place`-th of so many."""
+
+    def on_judge(self, done: int, total: int) -> None:
+        """Pictures are being deblurred and compared with their truth."""
+
+    def on_results(self, results: Sequence["Result"]) -> None:
+        """What is known so far."""
+
+
+Watch = Callable[[], AbstractContextManager[StudyObserver]]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a call of `run_study` did.
+
+    Attributes:
+        results: of every run that was reached, in the order of the table.
+        finished: whether that is all of them, failed ones included.
+    """
+
+    results: tuple[Result, ...]
+    finished: bool
+
+    @property
+    def failed(self) -> list[Result]:
+        """Those that came to nothing."""
+        return [result for result in self.results if result.measured is None]
+
+
+def run_study(
+    study: Study, folder: Path, *, watch: Watch = lambda: nullcontext(StudyObserver())
+) -> StudyResult:
+    """Carry out every run of a study that has not been yet.
+
+    A run that fails for a reason that a person can mend is reported, and the others go on; it is
+    tried again next time. Ctrl-C leaves the run at hand with a checkpoint, to go on from.
+
+    Args:
+        study: what to do.
+        folder: of the study: new, empty, or the one to go on with.
+        watch: gives an observer for each run that has something to do.
+
+    Raises:
+        UserError: the study asks for the impossible, the data set has no truth, the folder belongs
+            to something else or holds runs of other recipes.
+    """
+    runs = expand(study)
+    if folder.exists() and not (folder / "runs").is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder} holds something else than a study", "name another folder")
+    for run in runs:
+        _refuse_change(folder / "runs" / run.name, run)
+    judge = Judge(study, runs)
+    results: list[Result] = []
+    for place, run in enumerate(runs, start=1):
+        known = _read_result(folder / "runs" / run.name, _key(study, run))
+        if known is None:
+            with watch() as observer:
+                observer.on_run(run.name, place, len(runs))
+                result = _attempt(run, study, folder, judge, observer)
+                if result is None:
+                    return StudyResult(tuple(results), finished=False)
+                results.append(result)
+                observer.on_results(results)
+        else:
+            results.append(Result(run, known))
+    for name in LENDABLE:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    return StudyResult(tuple(results), finished=True)
+
+
+def _attempt(
+    run: Run, study: Study, folder: Path, judge: Judge, observer: StudyObserver
+) -> Result | None:
+    """The run's result, a failed one too; None where a person interrupted it."""
+    try:
+        measured = _measure(run, study, folder, judge, observer)
+    except UserError as error:
+        return Result(run, None, f"{error.problem}; {error.fix}")
+    return Result(run, measured) if measured else None
+
+
+def _measure(
+    run: Run, study: Study, folder: Path, judge: Judge, observer: StudyObserver
+) -> Measured | None:
+    place = folder / "runs" / run.name
+    if run.kind == IDENTITY:
+        measured = judge.network(Deblurrer.identity(), run.recipe, tell=observer.on_judge)
+    elif run.kind == COPY:
+        measured = judge.copies(run.recipe, tell=observer.on_judge)
+    else:
+        _lend(place, folder)
+        begun = (place / "recipe.yaml").is_file()
+        data = _pairs(run.pairs_of, study, folder, observer) if run.pairs_of else study.data
+        done = train(data, place, run.recipe, resume=begun, observer=observer)
+        if not done.finished:
+            return None
+        rows = read_metrics(place / "metrics.csv")
+        measured = judge.network(
+            Deblurrer.from_pretrained(place),
+            run.recipe,
+            tell=observer.on_judge,
+            target_psnr=at_the_end(rows, "target_psnr_truth"),
+            coverage=at_the_end(rows, "coverage"),
+            hours=(float(rows[-1]["seconds"]) if rows else done.seconds) / 3600,
+        )
+    told = {"format": FORMAT, **_key(study, run), "measured": asdict(measured)}
+    write_text_whole(place / "result.json", json.dumps(told, indent=1) + "\n")
+    _take_back(place)
+    return measured
+
+
+def _pairs(teacher: str, study: Study, folder: Path, observer: StudyObserver) -> Path:
+    """The folder of the pairs that a run of the study makes; what is made already stays.
+
+    Raises:
+        UserError: that run came to nothing, or its pairs cannot be made.
+    """
+    place, out = folder / "runs" / teacher, folder / "pairs" / teacher
+    if not (place / "result.json").is_file():
+        raise UserError(f"{teacher}, whose pairs it learns from, came to nothing", "see why above")
+    _lend(place, folder)
+    try:
+        make_pairs(place, out, data=study.data, observer=observer)
+    finally:
+        _take_back(place)
+    return out
+
+
+def _key(study: Study, run: Run) -> dict[str, Any]:
+    """All that the figures of a run depend on, as JSON gives it back."""
+    taught = {"pairs_of": run.pairs_of} if run.pairs_of else {}
+    return {
+        **taught,
+        "recipe": _plain(run),
+        "data": str(study.data.resolve()),
+        "every_test": study.every_test,
+        "every_train": study.every_train,
+    }
+
+
+def _plain(run: Run) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(run.recipe)))
+    return plain
+
+
+def _read_result(place: Path, key: dict[str, Any]) -> Measured | None:
+    """The figures that stand there, unless they were taken otherwise or the file is damaged."""
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        told = json.loads((place / "result.json").read_text("utf-8"))
+        if {"format": FORMAT, **key, "measured": told["measured"]} == told:
+            return Measured(**told["measured"])
+    return None
+
+
+def _refuse_change(place: Path, run: Run) -> None:
+    """Refuse a run that was begun with another recipe."""
+    if not (place / "recipe.yaml").is_file():
+        return
+    changed = differences(read_run(place)["recipe"], _plain(run))
+    if changed:
+        raise UserError(
+            f"{place} was started with other settings ({'; '.join(changed)})",
+            "write this study to another folder, or remove that run's",
+        )
+
+
+def _lend(place: Path, folder: Path) -> None:
+    """Let a run find what the runs before it made of the footage, where links can be made."""
+    for name in LENDABLE:
+        try:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write to {place}: {error}", "choose another folder") from None
+        with suppress(OSError):  # it is there already, or this system forbids: made once more
+            (place / name).symlink_to((folder / name).resolve(), target_is_directory=True)
+
+
+def _take_back(place: Path) -> None:
+    for lent in (place / name for name in LENDABLE):
+        if lent.is_symlink():
+            lent.unlink()
+        else:
+            shutil.rmtree(lent, ignore_errors=True)

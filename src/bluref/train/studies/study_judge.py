@@ -1,0 +1,160 @@
+"""What a network, or a copied reference, is worth on the two sets of frames that a study judges."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from jaxtyping import Float
+from torch import Tensor
+
+from bluref.errors import UserError
+from bluref.frames.clip import Frame
+from bluref.frames.layouts import find_clips
+from bluref.frames.references import ReferenceRule, choose_references
+from bluref.frames.sharpness import image_sharpness
+from bluref.frames.split import Footage, split_clips
+from bluref.measure.psnr import psnr
+from bluref.media.picture import read_picture
+from bluref.restore.deblurrer import Deblurrer
+from bluref.train.evaluate import Evaluation, evaluate_pairs
+from bluref.train.recipe import Recipe
+from bluref.train.studies.study_file import Study
+from bluref.train.studies.study_grid import Run
+from bluref.train.studies.study_results import Measured
+
+Image = Float[Tensor, "1 3 h w"]
+Pairs = Sequence[tuple[Frame, Frame]]
+Tell = Callable[[int, int], None]
+
+PARTS = ("test", "train")
+
+
+class Judge:
+    """Compares with the truth: of the test scenes, and of the blurry training frames.
+
+    Training frames are those that the recipe's split makes blurry, whatever Delta: every row is
+    judged on the same ones.
+
+    Args:
+        study: says where the data is, and how many frames are taken.
+        runs: of the study; the frames of all their layouts and splits are looked for at once.
+
+    Raises:
+        UserError: there is no data, or it has no truth to compare with.
+    """
+
+    def __init__(self, study: Study, runs: Sequence[Run]) -> None:
+        self._every = {"test": study.every_test, "train": study.every_train}
+        self._footage: dict[tuple[str, str, str], Footage] = {}
+        for recipe in (run.recipe for run in runs):
+            for part in PARTS:
+                key = (part, recipe.layout, recipe.split)
+                if key not in self._footage:
+                    self._footage[key] = _footage(study.data, recipe, part)
+
+    def network(
+        self,
+        deblur: Callable[[Image], Image],
+        recipe: Recipe,
+        *,
+        tell: Tell,
+        **figures: float | None,
+    ) -> Measured:
+        """The figures of a network.
+
+        Args:
+            deblur: the network.
+            recipe: says which frames are blurry.
+            tell: called with (done, all).
+            figures: of training, as `Measured` names them.
+        """
+        test, train = _compare(deblur, *(self._pairs(recipe, part) for part in PARTS), tell=tell)
+        return _measured(
+            test,
+            train,
+            input_psnr_test=test.identity.psnr,
+            input_psnr_train_frames=train.identity.psnr,
+            **figures,
+        )
+
+    def copies(self, recipe: Recipe, *, tell: Tell) -> Measured:
+        """The figures of the reference that is nearest to the truth in PSNR, copied as it is.
+
+        The truth chooses, which nobody has: this is what copying could reach at best. In test
+        scenes every sharp frame may serve. A frame without a reference is left as it is.
+        """
+        copied = []
+        for part in PARTS:
+            references = _references(self._footage[part, recipe.layout, recipe.split], recipe)
+            copied.append(
+                [
+                    (_nearest(references.get(blurry, ()), truth, otherwise=blurry), truth)
+                    for blurry, truth in self._pairs(recipe, part)
+                ]
+            )
+        return _measured(*_compare(Deblurrer.identity(), *copied, tell=tell))
+
+    def _pairs(self, recipe: Recipe, part: str) -> Pairs:
+        """Every n-th blurry frame of each clip, and its truth."""
+        footage = self._footage[part, recipe.layout, recipe.split]
+        by_clip: dict[str, list[tuple[Frame, Frame]]] = {}
+        for frame in footage.blurry:
+            if frame.key in footage.truth:
+                by_clip.setdefault(frame.clip, []).append((frame, footage.truth[frame.key]))
+        return [pair for pairs in by_clip.values() for pair in pairs[:: self._every[part]]]
+
+
+def _footage(data: Path, recipe: Recipe, part: str) -> Footage:
+    """Frames with roles; those of test scenes may be both input and reference."""
+    clips = find_clips(data, part=part, layout=recipe.layout)
+    if part == "train":
+        footage = split_clips(
+            clips, recipe.split, lambda frame: image_sharpness(read_picture(frame.path))
+        )
+    else:
+        paired = [(clip, i) for clip in clips for i in sorted(clip.blurry) if i in clip.truth]
+        footage = Footage(
+            blurry=tuple(clip.blurry[i] for clip, i in paired),
+            sharp=tuple(clip.sharp[i] for clip in clips for i in sorted(clip.sharp)),
+            truth={clip.blurry[i].key: clip.truth[i] for clip, i in paired},
+        )
+    if not footage.truth:
+        raise UserError(
+            f"{data} holds no pairs to measure on ({part} part)",
+            "a study needs a paired data set, such as train|test/SCENE/{blur,sharp}",
+        )
+    return footage
+
+
+def _references(footage: Footage, recipe: Recipe) -> dict[Frame, tuple[Frame, ...]]:
+    rule = ReferenceRule(
+        choice=recipe.choice, delta=recipe.delta, refs=recipe.refs, seed=recipe.seed
+    )
+    return {sample.blurry: sample.references for sample in choose_references(footage, rule)}
+
+
+def _nearest(references: Sequence[Frame], truth: Frame, *, otherwise: Frame) -> Frame:
+    """The reference whose picture is nearest to the truth; `otherwise` if there is none."""
+    if not references:
+        return otherwise
+    sharp = read_picture(truth.path)
+    return max(references, key=lambda frame: psnr(read_picture(frame.path), sharp).item())
+
+
+def _compare(
+    deblur: Callable[[Image], Image], test: Pairs, train: Pairs, *, tell: Tell
+) -> tuple[Evaluation, Evaluation]:
+    both = len(test) + len(train)
+    return (
+        evaluate_pairs(deblur, test, tell=lambda done, _: tell(done, both)),
+        evaluate_pairs(deblur, train, tell=lambda done, _: tell(len(test) + done, both)),
+    )
+
+
+def _measured(test: Evaluation, train: Evaluation, **figures: float | None) -> Measured:
+    return Measured(
+        psnr_test=test.scores.psnr,
+        ssim_test=test.scores.ssim,
+        ssim3d_test=test.scores.ssim3d,
+        psnr_train_frames=train.scores.psnr,
+        **figures,
+    )

@@ -1,0 +1,401 @@
+"""The page of a run: what it says, and that nothing in it can do harm."""
+
+import base64
+import hashlib
+import json
+import math
+import shlex
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from bluref.cli.main import main
+from bluref.errors import UserError
+from bluref.frames.crops import Crop
+from bluref.media.picture import write_picture
+from bluref.report.page.page import LIMIT, render, try_page, write_page
+from bluref.report.page.page_examples import SHOWN, Example, Examples
+from bluref.report.page.page_facts import RunFacts, read_facts
+from bluref.report.page.page_footage import RunFootage, agreement, busiest_box
+from bluref.report.page.page_judged import (
+    Judged,
+    chosen_to_show,
+    from_validation,
+    why,
+    worst_first,
+)
+from bluref.report.page.page_markup import as_document, name_of, tag
+from bluref.report.page.page_pictures import PICTURE, picture_uri, thumbnail_uri, trust_uri
+from bluref.report.page.page_recipe import command
+from bluref.train.observe import Observer
+from bluref.train.recipe import Recipe
+from bluref.train.run import train
+
+EVIL = "<script>alert(1)<img src=x onerror=alert(2)>\"'&\u202e"
+VOID = {"meta", "link", "img", "input", "br"}
+RECIPE = Recipe(
+    matcher="dis",
+    steps=6,
+    warm_start=2,
+    refresh_every=2,
+    batch=1,
+    crop=32,
+    refs=2,
+    ramp=2,
+    save_every=3,
+    log_every=1,
+    snapshot_every=6,
+    exposure=0.8,
+)
+
+
+class Reader(HTMLParser):
+    """Reads a page as a browser would: open elements, attributes, text, scripts."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.elements, self.text, self.raw = [], [], "", {"script": [], "style": []}
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in self.raw:
+            self.raw[self.open[-1]].append(data)
+        else:
+            self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+class Keeper(Observer):
+    def on_snapshot(self, snapshot):
+        self.snapshot = snapshot
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run on two clips, one of an evil name, and the last picture of where it stood."""
+    root = tmp_path_factory.mktemp("page")
+    for seed, clip in enumerate(("calm", EVIL)):
+        generator = torch.Generator().manual_seed(seed)
+        strip = F.interpolate(torch.rand(1, 3, 20, 30, generator=generator), (80, 120))
+        for index in range(5):
+            sharp = strip[..., 4 * index : 4 * index + 80]
+            write_picture(sharp, root / "data" / clip / "sharp" / f"{index:06d}.png")
+            blurry = F.avg_pool2d(F.pad(sharp, (2, 2, 0, 0), mode="replicate"), (1, 5), stride=1)
+            write_picture(blurry, root / "data" / clip / "blur" / f"{index:06d}.png")
+    keeper = Keeper()
+    train(root / "data", root / "run", RECIPE, observer=keeper)
+    return root / "run", keeper.snapshot
+
+
+@pytest.fixture(scope="module")
+def page(trained):
+    return Reader(write_page(trained[0]).read_text("utf-8"))
+
+
+def judged(gain=1.0, clip="clip", index=0, **more):
+    return Judged(clip, index, before=30.0, after=30.0 + gain, coverage=0.9, **more)
+
+
+def example(one, uri="data:,", held_out=False):
+    return Example(one, (48, 64), uri, uri, uri, uri, None, uri, held_out)
+
+
+def facts(**changes):
+    told = {"recipe": {"backbone": "small"}, "data": {"folder": "data"}, "versions": {}}
+    given = {"metrics": [], "check": None, "validation": [], "frames": [], **changes}
+    return RunFacts(run=Path("run"), told=told, **given)
+
+
+def test_the_page_is_well_formed_and_says_what_it_is(page):
+    assert page.open == []
+    assert [a["lang"] for a in page.all("html")] == ["en"]
+    assert "BluRef" in page.text
+    assert all(image.get("alt") is not None for image in page.all("img"))
+
+
+def test_everything_a_link_or_a_picture_needs_is_in_the_page(page):
+    ids = {a["id"] for _, a in page.elements if "id" in a}
+    assert len(page.all("img")) > 10
+    for _, attributes in page.elements:
+        assert attributes.keys() & {"srcset", "action", "formaction", "style", "data"} == set()
+        for where in (attributes.get("src"), attributes.get("href")):
+            inside = where is None or where.startswith("data:") or where.removeprefix("#") in ids
+            assert inside, where
+    assert "url(" not in page.raw["style"][0]
+    assert "@import" not in page.raw["style"][0]
+
+
+def test_the_policy_allows_the_pages_own_script_and_style_and_nothing_else(page):
+    (policy,) = [a["content"] for a in page.all("meta") if "http-equiv" in a]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules.pop("default-src") == "'none'"
+    assert rules.pop("img-src") == "data:"
+    for kind in ("script", "style"):
+        (text,) = page.raw[kind]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules.pop(f"{kind}-src") == f"'sha256-{digest}'"
+    assert set(rules.values()) == {"'none'"}
+
+
+def test_a_clip_called_script_is_a_name_and_nothing_more(page):
+    assert EVIL in page.text
+    assert len(page.all("script")) == 1
+    assert not [a for _, attributes in page.elements for a in attributes if a.startswith("on")]
+
+
+def test_what_is_no_text_is_replaced_and_names_keep_their_direction_to_themselves():
+    html = as_document("t", [name_of("a\udcff\x00b\u202e"), tag("p", "x", title="\x1b\udc80")])
+    html.encode()
+    assert "<bdi" in html
+    assert not any(ord(c) < 32 and c not in "\n\t" for c in html)
+
+
+def test_trust_and_target_are_those_that_training_used(trained, tmp_path):
+    run, snapshot = trained
+    footage = RunFootage(run, RECIPE, run.parent / "data", tmp_path)
+    samples = list(footage.samples.values())
+    side = snapshot.blurry.shape[-1]
+    spread = max(len(samples) // len(snapshot.blurry), 1)
+    followed = samples[spread // 2 :: spread][: len(snapshot.blurry)]
+    assert snapshot.trust.unique().numel() > 10
+    for n, sample in enumerate(followed):
+        look = footage.look(sample, Crop((80 - side) // 2, (80 - side) // 2, side, side))
+        assert torch.equal(look.blurry[0], snapshot.blurry[n])
+        assert torch.equal(look.trust[0], snapshot.trust[n])
+        spoken = (look.trust[0] > 0).expand(3, -1, -1)
+        assert torch.equal(look.target[0][spoken], snapshot.target[n][spoken])
+
+
+def test_making_a_page_changes_nothing_else_in_the_run_not_even_what_is_torn(trained, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained[0], run, ignore=shutil.ignore_patterns("report.html"))
+    torn = next(run.glob("bank/round-*/calm*.safetensors"))
+    torn.write_bytes(torn.read_bytes()[:100])
+    before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
+    page = write_page(run)
+    assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file() and p != page} == before
+
+
+def test_frames_that_training_never_saw_are_matched_for_the_page(trained, tmp_path):
+    run = trained[0]
+    footage = RunFootage(run, RECIPE, run.parent / "data", tmp_path)
+    footage.run = tmp_path / "elsewhere"  # a bank that holds nothing
+    look = footage.look(next(iter(footage.samples.values())), Crop(0, 0, 80, 80))
+    assert look.coverage > 0.5
+
+
+def test_without_its_footage_a_run_has_a_page_that_says_why_there_are_no_pictures(
+    trained, tmp_path
+):
+    copied = tmp_path / "run"
+    copied.mkdir()
+    for name in ("recipe.yaml", "metrics.csv"):
+        text = (trained[0] / name).read_text("utf-8")
+        (copied / name).write_text(text.replace("/data", "/moved"))
+    read = Reader(write_page(copied).read_text("utf-8"))
+    assert "No pictures" in read.text
+    assert "Not judged" in read.text
+    assert "Curves" in read.text
+
+
+def test_a_folder_without_a_run_is_told(tmp_path):
+    with pytest.raises(UserError, match="holds no run"):
+        write_page(tmp_path)
+    said = []
+    assert try_page(tmp_path, complain=said.append) is None
+    assert "holds no run" in said[0]
+
+
+def test_damaged_files_are_left_out_and_named(trained, tmp_path):
+    (tmp_path / "recipe.yaml").write_text((trained[0] / "recipe.yaml").read_text("utf-8"))
+    (tmp_path / "check.json").write_text("[1, 2")
+    (tmp_path / "validation.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "metrics.csv").write_text("step,loss\nten,1\n20,nonsense\n30,0.5\n")
+    read = read_facts(tmp_path)
+    assert [note.split()[0] for note in read.notes] == ["check.json", "validation.csv"]
+    assert [row["step"] for row in read.metrics] == ["20", "30"]
+    Reader(render(read, Examples([], [], False)))
+
+
+def test_agreement_weighs_each_pixel_by_its_trust():
+    image, target = torch.zeros(1, 3, 1, 2), torch.tensor([0.1, 0.5]).expand(1, 3, 1, 2)
+    expected = -10 * math.log10((1.0 * 0.1**2 + 0.25 * 0.5**2) / 1.25)
+    trust = torch.tensor([1.0, 0.25]).view(1, 1, 1, 2)
+    assert agreement(image, target, trust) == pytest.approx(expected, abs=1e-4)
+    assert math.isnan(agreement(image, target, torch.zeros_like(trust)))
+
+
+def test_what_is_shown_of_a_frame_is_where_something_is_to_be_seen():
+    frame = torch.full((1, 3, 200, 300), 0.5)
+    frame[..., 120:180, 200:280] = torch.rand(1, 3, 60, 80)
+    crop = busiest_box(frame, (60, 80))
+    assert abs(crop.top - 120) < 10
+    assert abs(crop.left - 200) < 12
+    assert busiest_box(frame, (480, 640)) == Crop(0, 0, 200, 300)
+
+
+def test_failures_come_first_and_the_worst_of_them_is_the_first():
+    frames = [judged(g, index=n) for n, g in enumerate((2.0, -0.4, 0.1, -3.0, math.nan))]
+    frames.append(judged(1.0, index=9, apart=(0.1, 4.5)))
+    order = [one.index for one in worst_first(frames)]
+    assert order == [9, 3, 1, 2, 0, 4]
+
+
+def test_reasons_name_what_happened_and_what_speaks_for_a_cause():
+    assert why(judged(1.0)) == []
+    assert "2.0 dB less" in why(judged(-2.0))[0]
+    assert "1.5 px away" in why(judged(1.0, apart=(0.5, 2.0)))[0]
+    assert "smoothed" in why(judged(-2.0, detail=(-30.0, -33.0)))[1]
+    assert "made up" in why(judged(-2.0, reblur=(40.0, 35.0)))[1]
+    assert "nearly sharp" in why(Judged("c", 0, before=41.0, after=39.0, coverage=0.9))[1]
+    assert "only 10%" in why(Judged("c", 0, before=30.0, after=29.0, coverage=0.1))[1]
+
+
+@pytest.mark.parametrize("failures", [0, 1, 3, 30])
+@pytest.mark.parametrize("others", [0, 2, 30])
+def test_as_many_are_shown_as_there_is_room_for_failures_among_them(failures, others):
+    frames = [judged(-1.0 - n, index=n) for n in range(failures)]
+    frames += [judged(1.0 + n, index=100 + n) for n in range(others)]
+    shown = chosen_to_show(frames, SHOWN)
+    assert len(shown) == len(set(shown)) == min(SHOWN, failures + others)
+    assert sum(one.failed for one in shown) >= min(failures, SHOWN // 2)
+    assert shown == worst_first(shown)
+
+
+def test_validation_is_read_at_the_step_of_the_network_that_is_used():
+    rows = [
+        {"step": f"{step}", "clip": "a", "index": "3", "agreement_before": "20", "coverage": ".5"}
+        | {"agreement_after": f"{20 + step}", "reblur_before": "nan", "reblur_after": "nan"}
+        for step in (1, 2, 3)
+    ]
+    assert [one.gain for one in from_validation(rows, 2)] == [2.0]
+    assert [one.gain for one in from_validation(rows, None)] == [3.0]
+    assert from_validation(rows, 2)[0].reblur is None
+
+
+def test_a_picture_takes_no_more_than_its_share_whatever_it_shows():
+    noise = torch.rand(1, 3, 480, 640)
+    assert len(picture_uri(noise)) < 4 / 3 * PICTURE + 100
+    assert len(picture_uri(noise, most=2000)) < 2800
+    assert len(trust_uri(torch.rand(1, 1, 480, 640))) < 45_000
+    assert len(thumbnail_uri(noise, Crop(0, 0, 100, 100))) < 17_000
+
+
+def test_a_page_stays_below_its_limit_whatever_the_run():
+    noise = torch.rand(1, 3, 480, 640)
+    uri, veil = picture_uri(noise), trust_uri(noise[:, :1])
+    long = EVIL * 6
+    shown = [
+        Example(judged(-1, f"{long}{n}"), (480, 640), uri, uri, uri, veil, uri, uri, True)
+        for n in range(SHOWN)
+    ]
+    every = [judged(n / 100, f"{long}{n}", n) for n in range(2000)]
+    numbers = {"round": "0", "loss": "0.123456", "agreement": "30.1234", "coverage": "0.98765"}
+    numbers |= {"shift_x": "0.12345", "shift_y": "0.54321", "trust": "0.8", "epe": "1.2345"}
+    frames = [
+        {"clip": f"{long}{n // 100}", "index": f"{n}", "time": f"{n / 30}", "motion": f"{n % 7}"}
+        | {"sharpness": f"{n % 11}", "role": ("sharp", "blurry", "skip")[n % 3]}
+        for n in range(6000)
+    ]
+    problem = {"path": long, "problem": "p" * 300, "fix": "f" * 300}
+    told = facts(
+        metrics=[{"step": f"{n}", **numbers} for n in range(3000)],
+        frames=frames,
+        check={"verdict": "thin", "problems": [problem] * 20_000},
+    )
+    html = render(told, Examples(every, shown, True))
+    assert len(html.encode()) < LIMIT
+
+
+def test_the_check_and_the_timeline_are_shown_where_there_are_any():
+    frames = [
+        {"clip": EVIL, "index": f"{n}", "time": f"{n / 30}", "sharpness": f"{n}", "motion": "nan"}
+        | {"role": "sharp" if n < 30 else "blurry"}
+        for n in range(90)
+    ]
+    check = {"verdict": "thin", "usable_blurry": 12, "coverage": 0.61}
+    check["problems"] = [{"path": "a<b>.mp4", "problem": "too dark", "fix": "leave it out"}]
+    read = Reader(render(facts(frames=frames, check=check), Examples([], [], False)))
+    assert "Checked before training: thin" in read.text
+    assert "a<b>.mp4: too dark. Fix: leave it out" in read.text
+    assert "30 sharp, 60 blurry, 0 skip" in read.text
+    bands = [a for a in read.all("rect") if a.get("class") in ("sharp", "blurry")]
+    assert [float(a["width"]) for a in bands] == pytest.approx([240, 480])
+    assert EVIL in read.text
+
+
+def test_held_out_frames_give_their_own_curve_and_no_figure_is_called_psnr():
+    rows = [
+        {"step": f"{s}", "clip": "a", "index": f"{n}", "coverage": "1"}
+        | {"agreement_before": "20", "agreement_after": f"{20 + s}"}
+        for s in (1, 2)
+        for n in range(3)
+    ]
+    told = facts(validation=rows)
+    held = from_validation(rows, None)
+    read = Reader(render(told, Examples(held, [example(held[0], held_out=True)], True)))
+    assert "output from 21 at step 1 to 22 at step 2" in read.text
+    assert "It worked" in read.text
+    assert "PSNR against" not in read.text
+
+
+@pytest.mark.parametrize(
+    ("gains", "said"),
+    [
+        ((1.0, 2.0, 0.5), "It worked"),
+        ((1.0, -2.0, 0.5), "It worked in part"),
+        ((-1.0, -2.0, 0.5), "It did not work"),
+        ((math.nan,), "Not judged"),
+    ],
+)
+def test_the_verdict_follows_from_the_frames(gains, said):
+    frames = [judged(g, index=n) for n, g in enumerate(gains)]
+    html = render(facts(), Examples(frames, [], True))
+    assert f"<h2>{said}</h2>" in html
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(),
+        Recipe(steps=7, even=False, supervised=True, exposure=0.25, learning_rate=3e-4),
+        Recipe(threshold=0.0, init="my network's folder", blur="kernels", seed=-3),
+    ],
+)
+def test_the_command_on_the_page_is_the_run(recipe, trained, monkeypatch, tmp_path):
+    import dataclasses
+
+    read = read_facts(trained[0])
+    read.told["recipe"] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    read.told["data"]["folder"] = "/films/it's mine"
+    seen = []
+    monkeypatch.setattr("bluref.cli.train.run", lambda options: seen.append(options) or 0)
+    words = shlex.split(command(read))
+    assert words[0] == "bluref"
+    assert main(words[1:]) == 0
+    assert seen[0].recipe == recipe
+    assert str(seen[0].data) == "/films/it's mine"
+
+
+def test_report_is_made_by_hand_too(trained, tmp_path, capsys):
+    page = tmp_path / "mine.html"
+    assert main(["report", str(trained[0]), "-o", str(page), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"report": str(page), "bytes": page.stat().st_size}
+    assert main(["report", str(tmp_path)]) == 2
+    assert "fix:" in capsys.readouterr().err

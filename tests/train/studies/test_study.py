@@ -1,0 +1,315 @@
+"""A study carried out, interrupted, and gone on with."""
+
+import json
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+
+import pytest
+import yaml
+
+from bluref.errors import UserError
+from bluref.restore.deblurrer import Deblurrer
+from bluref.train.recipe import Recipe
+from bluref.train.run import TrainResult
+from bluref.train.studies import study as module
+from bluref.train.studies.study import StudyObserver, run_study
+from bluref.train.studies.study_file import Study, Variant
+from bluref.train.studies.study_judge import Judge
+from bluref.train.studies.study_results import Measured, row
+
+HEADER = "step,phase,round,coverage,target_psnr_truth,seconds\n"
+
+
+class FakeTraining:
+    """In the place of `train`: writes what a run leaves, and can be told to fail or to stop."""
+
+    def __init__(self):
+        self.calls = []
+        self.data = {}
+        self.fails = set()
+        self.stops = set()
+
+    def __call__(self, data, run, recipe, *, resume=False, observer=None):
+        self.calls.append((run.name, resume))
+        self.data[run.name] = data
+        assert resume == (run / "recipe.yaml").exists()
+        assert observer is not None
+        (run / "recipe.yaml").write_text(
+            yaml.safe_dump({"recipe": asdict(recipe), "data": {}, "versions": {}})
+        )
+        if run.name in self.fails:
+            raise UserError("the disk is full", "free some space")
+        if run.name in self.stops:
+            return TrainResult(run, 1, False, 1.0)
+        (run / "metrics.csv").write_text(HEADER + "5,pseudo,0,0.5,26.5,1800\n")
+        return TrainResult(run, recipe.steps, True, 1.0)
+
+
+class FakeJudge(Judge):
+    """In the place of `Judge`: figures that depend on the recipe and on which frames are taken."""
+
+    def __init__(self, study, runs):
+        self.every = study.every_test
+
+    def network(self, deblur, recipe, *, tell, **figures):
+        tell(1, 1)
+        return Measured(20.0 + recipe.seed + self.every / 8, 0.9, 0.95, 22.0, 20.0, 19.0, **figures)
+
+    def copies(self, recipe, *, tell):
+        return Measured(15.0 + recipe.delta, 0.8, 0.85, 16.0)
+
+
+@pytest.fixture
+def training(monkeypatch):
+    fake = FakeTraining()
+    monkeypatch.setattr(module, "train", fake)
+    monkeypatch.setattr(module, "Judge", FakeJudge)
+    monkeypatch.setattr(Deblurrer, "from_pretrained", lambda path: Deblurrer.identity())
+    return fake
+
+
+@pytest.fixture
+def study(footage):
+    return Study(
+        file=footage / "mine.yaml",
+        data=footage,
+        recipe=Recipe(steps=5, delta=2),
+        grid={"seed": (0, 1)},
+        rows=("identity", "copy-neighbour", "supervised"),
+        every_test=4,
+        every_train=4,
+    )
+
+
+NAMES = [
+    f"{name}-s{seed}" for name in ("robust-d2-n6-small", "supervised-small") for seed in (0, 1)
+]
+
+
+def test_every_run_is_trained_once_and_has_a_row(training, study, tmp_path):
+    done = run_study(study, tmp_path / "study")
+    assert done.finished
+    assert training.calls == [(name, False) for name in NAMES]
+    rows = [row(result) for result in done.results]
+    assert [r["method"] for r in rows] == [
+        "identity", "copy-neighbour", "robust", "robust", "supervised", "supervised",
+    ]  # fmt: skip
+    assert [r["seed"] for r in rows] == [None, None, 0, 1, 0, 1]
+    assert [r["psnr_test"] for r in rows] == [20.5, 17, 20.5, 21.5, 20.5, 21.5]
+    assert rows[2]["target_psnr"] == 26.5
+    assert rows[2]["coverage"] == 0.5
+    assert rows[2]["hours"] == 0.5
+    assert rows[0]["hours"] is rows[0]["steps"] is None
+
+
+def test_a_finished_study_does_nothing_again_and_tells_the_same(training, study, tmp_path):
+    first = run_study(study, tmp_path / "study")
+    training.calls.clear()
+    assert run_study(study, tmp_path / "study") == first
+    assert training.calls == []
+
+
+def test_an_interrupted_study_goes_on_where_it_was(training, study, tmp_path):
+    training.stops = {NAMES[1]}
+    done = run_study(study, tmp_path / "study")
+    assert not done.finished
+    assert [result.run.name for result in done.results][2:] == NAMES[:1]
+    training.stops, training.calls = set(), []
+    assert run_study(study, tmp_path / "study").finished
+    assert training.calls == [(NAMES[1], True), (NAMES[2], False), (NAMES[3], False)]
+
+
+def test_a_run_that_fails_is_reported_and_the_rest_goes_on(training, study, tmp_path):
+    training.fails = {NAMES[0]}
+    done = run_study(study, tmp_path / "study")
+    assert done.finished
+    assert len(training.calls) == 4
+    (failed,) = done.failed
+    assert failed.run.name == NAMES[0]
+    assert row(failed)["failed"] == "the disk is full; free some space"
+    training.fails, training.calls = set(), []
+    assert run_study(study, tmp_path / "study").failed == []
+    assert training.calls == [(NAMES[0], True)]
+
+
+def test_a_bug_in_training_is_not_hidden(training, study, tmp_path, monkeypatch):
+    def broken(*arguments, **options):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(module, "train", broken)
+    with pytest.raises(RuntimeError, match="a bug"):
+        run_study(study, tmp_path / "study")
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_another_recipe_for_a_run_that_was_begun_is_refused(training, study, tmp_path, finished):
+    training.stops = set() if finished else {NAMES[0]}
+    run_study(study, tmp_path / "study")
+    training.calls.clear()
+    other = replace(study, recipe=replace(study.recipe, ema=0.9))
+    with pytest.raises(UserError, match=r"robust-d2-n6-small-s0 was .* \(ema: 0.999 -> 0.9\)"):
+        run_study(other, tmp_path / "study")
+    assert training.calls == []
+
+
+def test_judging_on_other_frames_trains_nothing_but_asks_each_run(training, study, tmp_path):
+    before = run_study(study, tmp_path / "study")
+    training.calls.clear()
+    after = run_study(replace(study, every_test=1), tmp_path / "study")
+    assert training.calls == [(name, True) for name in NAMES]
+    assert after.results[0].measured.psnr_test != before.results[0].measured.psnr_test
+
+
+def test_a_study_that_grows_trains_what_is_new(training, study, tmp_path):
+    run_study(study, tmp_path / "study")
+    training.calls.clear()
+    assert run_study(replace(study, grid={"seed": (0, 1, 2)}), tmp_path / "study").finished
+    assert training.calls == [("robust-d2-n6-small-s2", False), ("supervised-small-s2", False)]
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "{}", '{"format": 1, "measured": {}}'])
+def test_a_damaged_result_is_measured_anew(training, study, tmp_path, damage):
+    first = run_study(study, tmp_path / "study")
+    file = tmp_path / "study" / "runs" / NAMES[0] / "result.json"
+    file.write_text(damage)
+    training.calls.clear()
+    assert run_study(study, tmp_path / "study") == first
+    assert training.calls == [(NAMES[0], True)]
+    assert json.loads(file.read_text())["measured"]["psnr_test"] > 0
+
+
+def test_a_result_that_cannot_be_written_leaves_none(training, study, tmp_path, monkeypatch):
+    def full(path, text):
+        raise UserError("the disk is full", "free some space")
+
+    monkeypatch.setattr(module, "write_text_whole", full)
+    done = run_study(study, tmp_path / "study")
+    assert len(done.failed) == len(done.results)
+    assert list((tmp_path / "study").rglob("result.json")) == []
+
+
+def test_a_folder_of_something_else_is_left_alone(training, study, tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="holds something else"):
+        run_study(study, tmp_path)
+    assert training.calls == []
+
+
+def test_each_run_is_watched_by_an_observer_of_its_own(training, study, tmp_path):
+    told = []
+
+    class Listening(StudyObserver):
+        def on_run(self, name, place, of):
+            told.append((name, place, of))
+
+        def on_results(self, results):
+            told.append(len(results))
+
+    @contextmanager
+    def watch():
+        yield Listening()
+
+    run_study(replace(study, grid={}, rows=("identity",)), tmp_path / "study", watch=watch)
+    assert told == [("identity", 1, 2), 1, ("robust-d2-n6-small-s0", 2, 2), 2]
+
+
+@pytest.mark.parametrize("lent", ["frames", "motion"])
+def test_what_was_made_of_the_footage_is_shared_and_gone_at_the_end(
+    training, study, tmp_path, monkeypatch, lent
+):
+    seen = []
+
+    def train(data, run, recipe, **options):
+        seen.append((run / lent).resolve())
+        return training(data, run, recipe, **options)
+
+    monkeypatch.setattr(module, "train", train)
+    run_study(study, tmp_path / "study")
+    assert set(seen) == {(tmp_path / "study" / lent).resolve()}
+    assert list((tmp_path / "study").rglob(lent)) == []
+
+
+@pytest.mark.slow
+def test_a_tiny_study_from_beginning_to_end(footage, recipe, tmp_path):
+    """Really trained: stopped in the first run by a person, gone on with."""
+    study = Study(
+        file=footage / "mine.yaml",
+        data=footage,
+        recipe=replace(recipe, steps=4, warm_start=1, refresh_every=3, save_every=2),
+        grid={},
+        rows=("identity", "supervised"),
+        every_test=8,
+        every_train=8,
+    )
+    steps = []
+
+    class Impatient(StudyObserver):
+        def on_step(self, step, loss):
+            steps.append(step)
+            if len(steps) == 3:
+                raise KeyboardInterrupt
+
+    @contextmanager
+    def watch():
+        yield Impatient()
+
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path / "study", watch=watch)
+    done = run_study(study, tmp_path / "study", watch=watch)
+    assert done.finished
+    assert done.failed == []
+    # A checkpoint every other step: the third is done again.
+    assert steps == [1, 2, 3, *(3, 4), *range(1, 5)]
+    rows = {r["method"]: r for r in map(row, done.results)}
+    assert set(rows) == {"identity", "robust", "supervised"}
+    assert 10 < rows["robust"]["target_psnr"] < 60
+    assert 0 < rows["robust"]["coverage"] <= 1
+    assert rows["supervised"]["target_psnr"] is rows["supervised"]["coverage"] is None
+    for name in ("robust", "supervised"):
+        assert rows[name]["hours"] > 0
+        assert abs(rows[name]["psnr_test"] - rows["identity"]["psnr_test"]) < 5
+
+
+@pytest.fixture
+def taught(study):
+    """A teacher and its student."""
+    variants = (Variant("t", {}, {}), Variant("s", {"pairs": True}, {}, pairs_of="t"))
+    return replace(study, variants=variants, grid={"seed": (0,)}, rows=())
+
+
+def test_a_student_is_given_the_pairs_of_its_teacher(training, taught, tmp_path, monkeypatch):
+    made = []
+
+    def make_pairs(run, out, *, data, observer):
+        assert (run / "frames").is_symlink()  # lent, so that nothing is decoded again
+        made.append((run.name, out, data))
+
+    monkeypatch.setattr(module, "make_pairs", make_pairs)
+    done = run_study(taught, tmp_path / "study")
+    teacher, student = (result.run.name for result in done.results)
+    pairs = tmp_path / "study" / "pairs" / teacher
+    assert made == [(teacher, pairs, taught.data)]
+    assert training.data == {teacher: taught.data, student: pairs}
+    assert [row(result)["strategy"] for result in done.results] == ["robust", None]
+    assert not list((tmp_path / "study" / "runs").rglob("frames"))
+    told = json.loads((tmp_path / "study" / "runs" / student / "result.json").read_text())
+    assert told["pairs_of"] == teacher
+    run_study(taught, tmp_path / "study")
+    assert len(made) == len(training.calls) - 1 == 1
+
+
+def test_without_a_teacher_there_is_no_student(training, taught, tmp_path):
+    training.fails = {"t-d2-n6-small-s0"}
+    done = run_study(taught, tmp_path / "study")
+    assert [result.failed for result in done.results] == [
+        "the disk is full; free some space",
+        "t-d2-n6-small-s0, whose pairs it learns from, came to nothing; see why above",
+    ]
+
+
+@pytest.mark.slow
+def test_a_student_is_taught_for_real(taught, recipe, tmp_path):
+    done = run_study(replace(taught, recipe=recipe, every_train=1), tmp_path / "study")
+    assert done.failed == []
+    assert all(result.measured.psnr_test > 20 for result in done.results)
+    assert len(list((tmp_path / "study" / "pairs").glob("*/blur/*.png"))) == 8
