@@ -9,7 +9,7 @@ import pytest
 from tests.media.photos.pictures import SUFFIXES, copied, made, noise
 
 from bluref.errors import UserError
-from bluref.media import photo_sink, vips
+from bluref.media.photos import photo_sink, vips
 from bluref.media.photos.photo import open_photo
 
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from bluref.errors import UserError
 from bluref.restore import deblurrer as deblurrer_module
-from bluref.restore import fit, tiles
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
+from bluref.restore.tiling import fit, tiles
 from bluref.restore.tiling.footprint import Footprint
 from bluref.restore.tiling.tile import TileOptions
 from bluref.restore.tiling.tiles import deblur_rows

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bluref.errors import UserError
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.fit import fitted
+from bluref.restore.tiling.fit import fitted
 from bluref.restore.tiling.footprint import footprint
 from bluref.restore.tiling.guard import GuardNote, Notes
 from bluref.restore.tiling.memory import (

@@ -1,9 +1,9 @@
 import pytest
 from torch import nn
 
-from bluref.restore import fit
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.fit import fitted
+from bluref.restore.tiling import fit
+from bluref.restore.tiling.fit import fitted
 from bluref.restore.tiling.plan import Task, TooLittleMemory
 
 MIB = 2**20
