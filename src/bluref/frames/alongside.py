@@ -55,7 +55,7 @@ def compare(earlier: Detail, later: Detail, *, parts: bool = True) -> Alongside:
         parts: also follow parts of the frame on their own; else `length` is that of the whole.
     """
     a, b = earlier.view, later.view
-    x, y = _shift(a, b)
+    x, y = _shift(earlier.even, later.even)
     dx, dy = round(x), round(y)
     ours, theirs = _shared(a.shape, dx, dy)
     change, overlap = _change(earlier, later, x * later.step, y * later.step)
@@ -64,7 +64,10 @@ def compare(earlier: Detail, later: Detail, *, parts: bool = True) -> Alongside:
     return Alongside(
         x=x * later.step,
         y=y * later.step,
-        length=(_length(a[ours], b[theirs], x, y) if parts else math.hypot(x, y)) * later.step,
+        length=(
+            _length(earlier.even[ours], later.even[theirs], x, y) if parts else math.hypot(x, y)
+        )
+        * later.step,
         likeness=_likeness(a[ours], b[theirs]),
         overlap=overlap,
         change=change,

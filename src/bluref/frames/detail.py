@@ -20,6 +20,8 @@ FINE = (0, 1)  # halvings of the sizes that tell sharpness
 _QUIETEST = 0.01  # share of the cells that hold nothing but noise
 _LEAST = 0.3  # of the noise's energy: detail below it cannot be told from none
 _ROUNDING = 0.02  # squared grey levels of 255 that rounding leaves
+_AROUND = 15  # pixels of the view, odd
+_FAINT = 4.0  # grey levels: variation that is not made stronger
 _VIEW = 160  # pixels of the longer side of the picture by which motion is found
 
 
@@ -35,6 +37,8 @@ class Detail:
             depends on how rich the texture is, and moderately on which kind it is.
         noise: energy that the quietest cells have at full size: noise, and coding of nothing.
         view: a small picture, in grey levels.
+        even: the view with its contrast made even, so that motion is that of most of the scene and
+            not of the one thing in it that is rich in contrast.
         step: pixels of the picture that was looked at per pixel of the view.
         exposure: mean of the picture, in [0, 1].
         spread: standard deviation of the picture, in [0, 1].
@@ -46,6 +50,7 @@ class Detail:
     focus: float
     noise: float
     view: Float[np.ndarray, "v u"]
+    even: Float[np.ndarray, "v u"]
     step: int
     exposure: float
     spread: float
@@ -69,19 +74,30 @@ def detail_of(grey: Float[Tensor, "h w"], *, noise: float | None = None) -> Deta
     fine = np.log(energies[list(FINE)].mean(axis=1))
     # No cell counts for more than two plain ones: a rich object must not speak for the scene.
     say = coarse / (coarse + np.median(coarse))
-    # As a view of small steps, averaged: noise must not be what motion is found by.
-    view = F.avg_pool2d(grey[None, None], step)[0, 0].numpy() if min(grey.shape) >= step else None
+    view = F.avg_pool2d(grey[None, None], step) if min(grey.shape) >= step else grey[None, None]
     return Detail(
         fine=fine,
         say=say,
         energy=float(np.average(fine.mean(axis=0), weights=say)),
         focus=float(np.log(total[0] / total[COARSE]).min()),
         noise=own,
-        view=grey.numpy() if view is None else view,
+        view=view[0, 0].numpy(),
+        even=_even(view)[0, 0].numpy(),
         step=step,
         exposure=exposure,
         spread=spread,
     )
+
+
+def _even(view: Float[Tensor, "1 1 v u"]) -> Float[Tensor, "1 1 v u"]:
+    """Less the mean of what is around, in units of how much that varies."""
+    rest = view - _around(view)
+    variance = _around(rest.square())
+    return rest / (variance.sqrt() + _FAINT)
+
+
+def _around(view: Float[Tensor, "1 1 v u"]) -> Float[Tensor, "1 1 v u"]:
+    return F.avg_pool2d(view, _AROUND, 1, _AROUND // 2, count_include_pad=False)
 
 
 def _padded(grey: Float[Tensor, "h w"]) -> Float[Tensor, "1 1 H W"]:
