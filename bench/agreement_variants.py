@@ -62,7 +62,7 @@ def held_back(run, data):
     store = FrameStore(run / "frames")
     found = find_training_data(data, recipe, store)
     bank = _bank(run, recipe, store)
-    moving = find_moving(run, recipe, found, bank, Observer(), Alone())
+    moving = find_moving(run, recipe, found, bank, Observer(), Alone()) if recipe.gate else None
     return hold_ready(run, recipe, found, bank, moving, Observer())
 
 

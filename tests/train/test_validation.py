@@ -282,6 +282,19 @@ def test_looking_changes_nothing_of_what_is_learnt(clip, footage_recipe, straigh
         assert mine.read_bytes() == others.read_bytes()
 
 
+def test_a_run_is_not_judged_by_the_faults_of_its_own_targets(clip, footage_recipe, tmp_path):
+    """Whatever a run makes its targets by, those it is judged by are the same."""
+    quick = replace(footage_recipe, steps=1, exposure=1.0)
+    poor = {"strategy": "average", "threshold": 0.05, "gate": 0.0, "even": False, "anchor": 0.0}
+    train(clip, tmp_path / "good", quick)
+    train(clip, tmp_path / "poor", replace(quick, **poor))
+    good, bad = (read_validation(tmp_path / n / "validation.csv") for n in ("good", "poor"))
+    judged = [[(r.agreement_before, r.reblur_before, r.coverage) for r in rows]
+              for rows in (good, bad)]  # fmt: skip
+    assert judged[0] == judged[1]
+    assert not any(math.isnan(row.reblur_before) for row in bad)
+
+
 def test_a_paired_data_set_holds_nothing_back_unless_asked(footage, footage_recipe, tmp_path):
     found = data.find_training_data(footage, footage_recipe, FrameStore(tmp_path / "store"))
     assert not found.held

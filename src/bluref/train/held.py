@@ -1,4 +1,9 @@
-"""The frames held back, made ready to judge by: references, motion and targets, once per run."""
+"""The frames held back, made ready to judge by: references, motion and targets, once per run.
+
+Their targets are made as `Recipe` makes them by default, whatever the run was told: a network that
+learns the faults of its targets would else be praised for them. Measured with plain averages and
+no gate, judged by the same: the agreement rose while the true PSNR fell.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +14,13 @@ from bluref.frames.randomness import item_generator, randint
 from bluref.frames.references import Sample
 from bluref.pseudo.bank import Bank, BlurryItself
 from bluref.pseudo.coverage import most_covering
+from bluref.pseudo.exposure import fit_exposure
+from bluref.pseudo.gate import THRESHOLD
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.train.batches import Drawing, PseudoBatches
 from bluref.train.data import TrainingData
-from bluref.train.moving import Moving
+from bluref.train.moving import USUAL, Moving
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 from bluref.train.validation import Held
@@ -22,6 +29,8 @@ FOLDER = "validation"
 # Frames that are looked at, spread over all that are held back, and the side of a box of each in
 # pixels: a look then costs as much as four steps.
 LOOKED_AT, SIDE = 24, 192
+# What their targets are made by.
+JUDGE = Recipe()
 WITHOUT = "no checkpoint is chosen, the last one is the result"
 
 
@@ -41,8 +50,9 @@ def hold_ready(
         run: the run folder; `validation` in it holds the matches.
         recipe: of the run.
         found: with the samples held back.
-        bank: of the run's targets: another one like it serves here.
-        moving: how the training frames moved; what is held back was exposed for as long.
+        bank: of the run's targets: its matcher and frames serve here as well.
+        moving: how the training frames moved, if it is known; what is held back was exposed for as
+            long.
         observer: watches.
 
     Raises:
@@ -52,12 +62,17 @@ def hold_ready(
         if recipe.hold_out is None and not any(sample.truth for sample in found.samples):
             observer.on_message(f"no clip is long enough to hold frames back: {WITHOUT}")
         return []
-    bank = bank.beside(run / FOLDER / "bank")
+    strategy = strategy_named(JUDGE.strategy)
+    threshold = min(strategy.threshold_for(bank.matcher), THRESHOLD)
+    bank = bank.beside(
+        run / FOLDER / "bank", strategy=strategy, threshold=threshold, even=JUDGE.even
+    )
     samples = most_covering(
         _spread(found.held), recipe.refs, matcher=bank.matcher, store=bank.store
     )
-    own = None if moving is None else _moving(run, samples, found, bank, moving.exposure)
     bank.refresh(0, samples, BlurryItself(), tell=observer.on_hold_out)
+    exposure = recipe.exposure if moving is None else moving.exposure
+    own = _moving(run, samples, found, bank, exposure)
     batches = PseudoBatches(
         samples,
         bank.store,
@@ -65,7 +80,7 @@ def hold_ready(
         bank,
         round=0,
         moving=own,
-        gate=recipe.gate,
+        gate=JUDGE.gate,
     )
     held = [_held(sample, batches) for sample in samples]
     if not any(one.tells(recipe.min_coverage) for one in held):
@@ -92,13 +107,26 @@ def _box(sample: Sample, batches: PseudoBatches) -> Crop:
 
 
 def _moving(
-    run: Path, samples: Sequence[Sample], found: TrainingData, bank: Bank, exposure: float
-) -> Moving:
+    run: Path, samples: Sequence[Sample], found: TrainingData, bank: Bank, exposure: float | None
+) -> Moving | None:
+    """How the frames held back moved; None where they have no neighbours.
+
+    Args:
+        run: the run folder.
+        samples: held back.
+        found: with the frames around them.
+        bank: of their targets.
+        exposure: in frame intervals; found by those targets if it is not known.
+    """
     plain = strategy_named("average")  # each neighbour is matched by itself
     matches = bank.beside(run / FOLDER / "motion", strategy=plain, threshold=0.0, even=False)
     beside = with_neighbours([sample.blurry for sample in samples], found.around)
+    if not beside:
+        return None
     motion = FootageMotion(beside, matches)
     motion.find()
+    if exposure is None:
+        exposure = fit_exposure(samples, bank, motion).exposure or USUAL
     return Moving(motion, exposure)
 
 
