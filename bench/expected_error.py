@@ -3,8 +3,8 @@
     python bench/expected_error.py PAIRS DATA
 
 PAIRS is what `bluref pairs` made of a run on DATA, a paired data set: its truth is only compared
-with. Prints the line fitted on all scenes (`OFFSET`, `SLOPE` of pseudo/pairs/completion.py), how
-the line that stands there does on PAIRS, and how one does that never saw the scene in question.
+with. Prints what `OFFSET` of pseudo/pairs/completion.py would suit PAIRS best, how the one that
+stands there does, and how one does that never saw the scene in question.
 """
 
 import sys
@@ -16,7 +16,7 @@ from bluref.frames.clip import Frame
 from bluref.frames.layouts import find_clips
 from bluref.measure.psnr import psnr
 from bluref.media.picture import read_picture
-from bluref.pseudo.pairs.completion import OFFSET, SLOPE
+from bluref.pseudo.pairs.completion import OFFSET, expected_psnr
 from bluref.pseudo.pairs.record import TABLE, PairRecord, read_records
 
 SHARES = (1.0, 0.8, 0.5, 0.25)
@@ -50,14 +50,17 @@ def tell(name: str, expected: np.ndarray, true: np.ndarray) -> None:
     )
 
 
-def left_out(doubt: np.ndarray, true: np.ndarray, scenes: np.ndarray) -> np.ndarray:
-    """What a line expects of each scene that was fitted on the others."""
-    expected = np.zeros_like(true)
-    for scene in np.unique(scenes):
-        others = scenes != scene
-        line = np.polyfit(doubt[others], true[others], 1)
-        expected[~others] = np.polyval(line, doubt[~others])
-    return expected
+def left_out(expected: np.ndarray, true: np.ndarray, scenes: np.ndarray) -> np.ndarray:
+    """What is expected of a scene with the offset that suits the others, each counting alike."""
+    errors = {scene: (expected - true)[scenes == scene].mean() for scene in np.unique(scenes)}
+    bias = {s: np.mean([e for other, e in errors.items() if other != s]) for s in errors}
+    return expected - np.array([bias[scene] for scene in scenes])
+
+
+def expected_of(record: PairRecord, pairs: Path) -> float:
+    """The expected PSNR, from the files of a pair."""
+    sharp, trust = (read_picture(record.file(pairs, kind)) for kind in ("sharp", "trust"))
+    return expected_psnr(sharp, trust[:, :1])
 
 
 def main() -> None:
@@ -67,16 +70,15 @@ def main() -> None:
     files = [(r, truth_of(r, data).path) for r in records]
     true = np.array([against(r.file(pairs, "sharp"), t) for r, t in files])
     blurry = np.array([against(r.file(pairs, "blur"), t) for r, t in files])
-    expected = np.array([r.expected_psnr for r in records])
-    doubt = (expected - OFFSET) / SLOPE  # -10 log10 of it
+    expected = np.array([expected_of(r, pairs) for r in records])
     scenes = np.array([r.clip for r in records])
-    slope, offset = np.polyfit(doubt, true, 1)
+    suits = OFFSET - (expected - true).mean()
     print(f"{len(records)} pairs: input {blurry.mean():.2f} dB, pairs {true.mean():.2f} dB")
-    print(f"fitted: OFFSET, SLOPE = {offset:.2f}, {slope:.3f}\n")
-    print("| line | bias, dB | RMS error, dB | correlation | of ranks |\n|---|---|---|---|---|")
+    print(f"an OFFSET of {suits:.1f} would suit them, {OFFSET:.1f} stands\n")
+    print("| offset | bias, dB | RMS error, dB | correlation | of ranks |\n|---|---|---|---|---|")
     tell("as it stands", expected, true)
     if len(np.unique(scenes)) > 1:
-        tell("fitted on the other scenes", left_out(doubt, true, scenes), true)
+        tell("fitted on the other scenes", left_out(expected, true, scenes), true)
     print("\n| kept | PSNR, dB | over the input, dB |\n|---|---|---|")
     for share in SHARES:
         kept = ranks(-expected) < share * len(expected)

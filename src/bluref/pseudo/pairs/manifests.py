@@ -39,7 +39,7 @@ Mean coverage {coverage:.3f}, mean trust {trust:.3f}, expected PSNR {psnr:.1f} d
   show; below, the network's output comes in, up to all of it where trust is 0.
 - `trust/NAME.png`: how far to believe each pixel, 0 to 255. Weigh the loss by it if you can.
 - `pairs.csv`: a row for each pair. `expected_psnr` is an estimate, made without the truth: sort by
-  it to keep the best share.
+  it to keep the best share. Its level may be off by 1.5 dB or more.
 
 ```python
 from datasets import load_dataset
