@@ -69,6 +69,7 @@ def watched(data, tests, looks):
         deblur = Deblurrer(averaged_copy(average), training_size=self._judging.training_size)
         held = [(one.blurry, truth_of(one, data)) for one in self._held]
         told = {name: getattr(look, name)[1] - getattr(look, name)[0] for name in FIGURES}
+        told["score"] = look.score
         told |= {"step": step, "held": true_gain(deblur, held), "test": true_gain(deblur, tests)}
         looks.append(told | {"seconds": seconds})
         return look
@@ -116,9 +117,9 @@ def told(kind, looks):
     for truth in ("held", "test"):
         values = columns[truth]
         ranks = "  ".join(
-            f"{name} {rank_correlation(columns[name], values):+.2f}" for name in FIGURES
+            f"{name} {rank_correlation(columns[name], values):+.2f}" for name in ("score", *FIGURES)
         )
-        chosen = values[columns["agreement"].argmax()].item()
+        chosen = values[columns["score"].argmax()].item()
         print(
             f"| {kind} | {truth} | {ranks} | chosen {chosen:+.2f} best {values.max():+.2f}"
             f" last {values[-1]:+.2f} worst {values.min():+.2f} dB |"

@@ -27,6 +27,7 @@ from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
 from bluref.train.recipe_file import read_run_recipe
 from bluref.train.run import _bank
+from bluref.train.validation import SHARE
 from trust_scores import rank_correlation
 
 FIGURES = ("agreement", "reblur", "detail", "truth")
@@ -86,9 +87,11 @@ def main():
     for name, mean in means.items():
         gains = (mean - means["input"]).tolist()
         print(f"| {name} | {' | '.join(f'{gain:+.2f}' for gain in gains)} |")
-    table = torch.stack(list(means.values())).T
-    ranks = (rank_correlation(row, table[3]) for row in table[:3])
-    print(f"| rank correlation | {' | '.join(f'{rank:+.3f}' for rank in ranks)} | |")
+    table = torch.stack([mean - means["input"] for mean in means.values()]).T
+    score = torch.minimum(table[0], SHARE * table[1])
+    ranks = [rank_correlation(row, table[3]) for row in (*table[:3], score)]
+    print(f"| rank correlation | {' | '.join(f'{rank:+.3f}' for rank in ranks[:3])} | |")
+    print(f"rank correlation of the score, by which checkpoints are chosen: {ranks[3]:+.3f}")
 
 
 if __name__ == "__main__":

@@ -100,20 +100,21 @@ def test_a_single_clip_holds_back_frames_that_nothing_learns_from(
     assert not seen & held
 
 
-def test_the_best_checkpoint_is_that_of_the_highest_agreement(straight, footage_recipe):
+def test_the_best_checkpoint_is_that_of_the_highest_score(straight, footage_recipe):
     run, result = straight
     rows = read_validation(run / "validation.csv")
     assert {row.step for row in rows} == {2, 4, 6}
     looks = {step: Look([r for r in rows if r.step == step], 0.05) for step in (2, 4, 6)}
-    means = {step: look.agreement[1] for step, look in looks.items()}
-    best = max(means, key=means.__getitem__)
+    scores = {step: look.score for step, look in looks.items()}
+    best = max(scores, key=scores.__getitem__)
     kept = json.loads((run / "best" / "model.json").read_text())["meta"]
     assert kept["step"] == kept["best"]["step"] == best
     assert result.best.rows[0].step == best
-    assert result.best.agreement[1] == pytest.approx(means[best], rel=1e-5)
-    before = result.best.agreement[0]
+    assert result.best.score == pytest.approx(scores[best], abs=1e-4)
+    before, after = looks[best].agreement
     logged = {int(r["step"]): r for r in read_metrics(run / "metrics.csv")}
-    assert float(logged[best]["validation_gain"]) == pytest.approx(means[best] - before, abs=1e-3)
+    assert float(logged[best]["validation_gain"]) == pytest.approx(after - before, abs=1e-3)
+    assert float(logged[best]["validation_score"]) == pytest.approx(scores[best], abs=1e-3)
 
 
 def test_columns_of_the_file_are_those_agreed(straight):
@@ -231,7 +232,7 @@ def worse_and_worse(patch):
     def call(self, step, average):
         look = real(self, step, average)
         lost = 0.5 * abs(step - 2)
-        rows = [replace(row, agreement_after=30 - lost) for row in look.rows]
+        rows = [replace(row, agreement_after=30 - lost, reblur_after=math.nan) for row in look.rows]
         self.rows[-len(rows) :] = rows
         return Look(rows, look.min_coverage)
 
@@ -332,12 +333,21 @@ def row(step=1, *, before=20.0, after=21.0, coverage=0.5, reblur=(30.0, 31.0)):
 def test_frames_that_references_hardly_show_do_not_count():
     look = Look([row(), row(after=90.0, coverage=0.04)], 0.05)
     assert look.agreement == (20, 21)
-    assert look.score == 21
+    assert look.columns["validation_gain"] == 1
+
+
+@pytest.mark.parametrize(
+    ("after", "blurred", "score"),
+    [(21.0, 40.0, 1.0), (29.0, 31.0, 0.5), (29.0, 29.0, -0.5), (19.0, 40.0, -1.0)],
+)
+def test_a_gain_must_show_against_references_and_blurred_again(after, blurred, score):
+    assert Look([row(after=after, reblur=(30.0, blurred))], 0.05).score == score
 
 
 def test_without_references_the_re_blur_decides_and_without_both_nothing():
     nothing = {"before": math.nan, "after": math.nan, "coverage": 0.0}
-    assert Look([row(**nothing), row(**nothing, reblur=(math.nan, math.nan))], 0.05).score == 31
+    assert Look([row(**nothing), row(**nothing, reblur=(math.nan, math.nan))], 0.05).score == 0.5
+    assert Look([row(reblur=(math.nan, math.nan))], 0.05).score == 1
     assert Look([row(**nothing, reblur=(math.nan, math.nan))], 0.05).score is None
     assert Look([], 0.0).score is None
 

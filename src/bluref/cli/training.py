@@ -97,7 +97,7 @@ def _best_for_people(result: "TrainResult") -> str:
         f"on frames held back, agreement with the references went from {before:.2f} to"
         f" {after:.2f} dB; best after {told['best_step']} steps\n"
     )
-    if after > before:
+    if result.best is None or (result.best.score or 0.0) > 0:
         return line
     return line + "that is no gain: this network will hardly help, look at the pictures first\n"
 

@@ -14,6 +14,7 @@ PANELS = (
     (
         "dB",
         {
+            "validation_score": "frames held back: what chooses the best",
             "validation_gain": "frames held back: agreement, over that of the input",
             "validation_reblur": "frames held back: blurred again, over the input",
         },

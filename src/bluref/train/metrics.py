@@ -23,6 +23,7 @@ DEBLURRING = (
     "input_psnr_truth",
     "target_psnr_truth",
     "output_psnr_truth",
+    "validation_score",
     "validation_agreement",
     "validation_gain",
     "validation_reblur",
