@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from bluref.errors import UserError
-from bluref.restore.engines import engine, engine_choice, runtimes
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.engines import engine, engine_choice, runtimes
 from bluref.restore.engines.engine import MAX_COMPILED, Compiled, Setting
 from bluref.restore.engines.engine_choice import fastest_engine
 from bluref.restore.files import save_network
