@@ -3,7 +3,7 @@ import pytest
 import torch
 from tests.frames.shaken import blurred, panned, textured
 
-from bluref.frames.measured import Looked, as_told, from_told, measure
+from bluref.frames.measured import Looked, Row, as_told, from_told, measure
 from bluref.frames.roles import judge
 
 WAVE = [1, 1, 1, 3, 5, 9, 13, 9, 5, 3] * 4
@@ -138,3 +138,28 @@ def test_measuring_goes_on_where_it_stopped(shaken, known):
              row.changes]}) for row in straight[:known]]  # fmt: skip
     assert first == straight[:known]
     assert first + list(measure(looked(shaken), first)) == straight
+
+
+def test_pictures_of_two_sizes_are_cut_apart_though_they_look_alike_when_reduced():
+    grey = 255 * panned([1])[0].mean(dim=1)[0]
+    frames = [Looked(i, i / 25, grey, 1, (128, 192 + (i >= 4)), None) for i in range(8)]
+    found, _ = judge(list(measure(frames)))
+    assert [one.shot for one in found] == [1] * 4 + [2] * 4
+
+
+def stretch(levels):
+    """Roles of frames of which each is as much sharper than the one before as the levels say."""
+    rows = [
+        Row(i, i / 25, None, (90, 160), 0.5, 0.2, level, -2.0, 1.0, 3.0, 1.0, 20.0,
+            ((1, level - levels[i - 1], 1.0),) if i else ())
+        for i, level in enumerate(levels)
+    ]  # fmt: skip
+    found, _ = judge(rows)
+    return [one.role for one in found]
+
+
+def test_a_scene_that_changes_slowly_is_not_blurred_and_one_that_changes_at_once_is():
+    slowly = list(np.linspace(0, -1.0, 125))  # five seconds
+    assert set(stretch(slowly)) == {"sharp"}
+    at_once = [0.0] * 10 + [-0.75] * 40 + [0.0] * 10
+    assert stretch(at_once) == ["sharp"] * 10 + ["blurry"] * 40 + ["sharp"] * 10

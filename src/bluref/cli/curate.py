@@ -13,7 +13,7 @@ from bluref.frames.curation import CurateConfig
 if TYPE_CHECKING:
     from bluref.frames.curation import CurateReport
 
-SUMMARY = "Find in your clips which frames are blurry and which are sharp enough to learn from."
+SUMMARY = "Find which frames of your clips are blurry, and which are sharp references."
 
 
 @dataclass(frozen=True)

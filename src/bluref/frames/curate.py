@@ -101,7 +101,9 @@ def _measure_all(
     with ThreadPoolExecutor(config.jobs) as pool:
         futures = [pool.submit(_measure_one, s, out, config, tell, stop) for s in sources]
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
+            ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in ended:
+                future.result()  # raises what broke, and does not wait for the other clips
             for future in futures:
                 found = future.result()
                 (done if isinstance(found, _Done) else failed).append(found)  # type: ignore[arg-type]
