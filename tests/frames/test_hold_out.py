@@ -71,6 +71,16 @@ def test_a_single_clip_gives_slices_of_consecutive_frames(length):
     assert len(of(parts.training)) >= 0.5 * length
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_where_blur_comes_and_goes_a_slice_holds_both_roles(seed):
+    frames = [Frame("walk", index, Path("walk.mp4"), index) for index in range(150)]
+    blurry = tuple(frame for frame in frames if frame.index % 50 < 8)
+    sharp = tuple(frame for frame in frames if frame not in blurry)
+    parts = hold_out(Footage(blurry, sharp, {}), 0.1, seed=seed)
+    assert len(parts.held.blurry) >= 3
+    assert len(parts.held.sharp) >= 3
+
+
 def test_of_many_clips_whole_ones_are_held_back_and_nothing_is_lost():
     whole = footage(*(clip(f"c{n}", 40) for n in range(30)))
     parts = hold_out(whole, 0.1, seed=0)

@@ -1,7 +1,7 @@
 """Frames held back from training: on them one sees whether what was learnt helps elsewhere."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from bluref.frames.clip import Frame
@@ -44,8 +44,8 @@ def hold_out(footage: Footage, share: float, *, seed: int) -> HeldOut:
     """Hold back a share of the footage, a function of the seed and of names and numbers alone.
 
     Of many clips some are held back whole, blurry and sharp. Of few, every clip long enough gives
-    a slice of consecutive frames, a long one several, and half as many frames again on either side
-    of a slice are left out altogether: a neighbour shows nearly the same.
+    a slice of consecutive frames of both roles, a long one several, and half as many frames again
+    on either side of a slice are left out altogether: a neighbour shows nearly the same.
 
     Args:
         footage: frames with roles.
@@ -90,7 +90,7 @@ def _whole_clips(footage: Footage, share: float, seed: int) -> set[Frame]:
 
 def _slices(footage: Footage, share: float, seed: int) -> tuple[set[Frame], set[Frame]]:
     """A slice of every piece of a clip that is long enough, and the gaps around it."""
-    held, gap = set[Frame](), set[Frame]()
+    held, gap, blurry = set[Frame](), set[Frame](), set(footage.blurry)
     for clip, frames in _by_clip(footage).items():
         pieces = math.ceil(len(frames) / PIECE)
         bounds = [len(frames) * k // pieces for k in range(pieces + 1)]
@@ -101,11 +101,26 @@ def _slices(footage: Footage, share: float, seed: int) -> tuple[set[Frame], set[
             room = len(piece) - size - 2 * beside
             if len(piece) < SHORTEST or room < 0 or share == 0:
                 continue
-            first = beside + randint(item_generator(seed, "hold out", clip, place), room + 1)
+            begins = _telling(piece, size, range(beside, beside + room + 1), blurry)
+            first = begins[randint(item_generator(seed, "hold out", clip, place), len(begins))]
             held.update(piece[first : first + size])
             gap.update(piece[first - beside : first])
             gap.update(piece[first + size : first + size + beside])
     return held, gap
+
+
+def _telling(
+    piece: Sequence[Frame], size: int, begins: Sequence[int], blurry: Set[Frame]
+) -> Sequence[int]:
+    """Where slices begin that hold both roles, as many of the rarer one as any does, or half that.
+
+    Blur comes and goes: a slice without a blurry frame tells nothing, and one without a sharp frame
+    has nothing to be judged by.
+    """
+    counts = [sum(frame in blurry for frame in piece[b : b + size]) for b in begins]
+    rarer = [min(count, size - count) for count in counts]
+    least = max(rarer) / 2
+    return [b for b, count in zip(begins, rarer, strict=True) if count >= least]
 
 
 def _by_clip(footage: Footage) -> dict[str, list[Frame]]:

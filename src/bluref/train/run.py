@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,15 +124,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
             checkpoint.repair(run / "best")
         if bank is not None and any(len(s.references) > recipe.refs for s in found.samples):
             found = choose_by_coverage(run, recipe, found, bank, observer, processes)
-        moving = None
-        if bank is not None and _needs_motion(recipe):
-            moving = find_moving(run, recipe, found, bank, observer, processes)
-            heed_gate(bank, recipe, moving)
-        held: list[Held] = []
-        with processes.first_goes_first():
-            if bank is not None and processes.rank == 0:
-                held = hold_ready(run, recipe, found, bank, moving, observer)
-        given = _Given(recipe, found, store, bank, moving, processes, held)
+        given = _given(run, _Given(recipe, found, store, bank, None, processes), observer)
         # Several processes greet each other while a trainer is built.
         trainer = _build(run, given, observer)
         observer.on_start(run, trainer.step, recipe.steps)
@@ -188,6 +180,22 @@ class _Given:
             store=self.store,
             drawing=drawing,
         )
+
+
+def _given(run: Path, given: _Given, observer: Observer) -> _Given:
+    """With how things move, and with the frames held back, where targets are made."""
+    recipe, bank, processes = given.recipe, given.bank, given.processes
+    if bank is None:
+        return given
+    moving = None
+    if _needs_motion(recipe):
+        moving = find_moving(run, recipe, given.found, bank, observer, processes)
+        heed_gate(bank, recipe, moving)
+    held: list[Held] = []
+    with processes.first_goes_first():
+        if processes.rank == 0:
+            held = hold_ready(run, recipe, given.found, bank, moving, observer)
+    return replace(given, moving=moving, held=held)
 
 
 def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:

@@ -286,20 +286,26 @@ class Blinking(Film):
         return frame
 
 
-def test_whoever_knows_more_of_a_frame_has_the_last_word(tmp_path):
-    source = Film("ffv1", size=(16, 24), frames=5).write(tmp_path / "a.mkv")
-    heard = []
+class ThirdAsItCame:
+    identity = "third"
 
-    def finish(number, image, result):
-        heard.append(number)
+    def __init__(self):
+        self.heard = []
+
+    def __call__(self, number, image, result):
+        self.heard.append(number)
         assert torch.allclose(result, image / 2)
         return image if number == 3 else result
 
+
+def test_whoever_knows_more_of_a_frame_has_the_last_word(tmp_path):
+    source = Film("ffv1", size=(16, 24), frames=5).write(tmp_path / "a.mkv")
+    finish = ThirdAsItCame()
     half, whole = tmp_path / "half.mkv", tmp_path / "whole.mkv"
     deblur_video(source, half, lambda image: image / 2, identity="x")
     deblur_video(source, whole, lambda image: image / 2, identity="y", finish=finish)
     before, plain, finished = (look(path).samples for path in (source, half, whole))
-    assert heard == [0, 1, 2, 3, 4]
+    assert finish.heard == [0, 1, 2, 3, 4]
     assert finished == [*plain[:3], before[3], plain[4]]
 
 

@@ -96,7 +96,7 @@ def test_a_run_of_other_crops_or_steps_has_a_bound_of_its_own():
     bounds = [run for run in runs if run.kind == "supervised"]
     assert [(run.name, run.recipe.crop) for run in bounds] == [
         ("supervised-crop_64-small-s0", 64),
-        ("supervised-small-s0", 128),
+        ("supervised-crop_128-small-s0", 128),
     ]
 
 

@@ -43,7 +43,7 @@ class PairsFolder:
         record = self._known.get(name)
         if record is None or record.key != key:
             return None
-        with suppress(OSError):
+        with suppress(UserError):
             if all(hash_of(record.file(self.folder, k)) == record.sha256(k) for k in KINDS):
                 return record
         return None

@@ -109,14 +109,18 @@ def deblur_rows(  # noqa: PLR0913 - where rows come from and go to is four of th
     deblurrer.note(run.deblurrer)
     run.take_buffers()
     for piece in run.pieces():
-        for rows in in_chunks(piece[:, :3], CHUNK):
-            write(rows)
-        if write_trust is not None:
-            for rows in in_chunks(piece[:, 3:], CHUNK):
-                write_trust(rows)
+        _pass_on(piece, write, write_trust)
     return TileReport(
         run.tiles, run.largest.height, run.largest.width, run.shrunk, run.notes.told()
     )
+
+
+def _pass_on(piece: Float[Tensor, "p c rows w"], write: Write, write_trust: Write | None) -> None:
+    for rows in in_chunks(piece[:, :3], CHUNK):
+        write(rows)
+    if write_trust is not None:
+        for rows in in_chunks(piece[:, 3:], CHUNK):
+            write_trust(rows)
 
 
 def _begin(

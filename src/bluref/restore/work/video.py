@@ -138,8 +138,7 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
             another one is begun anew.
         options: wishes for the film.
         finish: has the last word on each deblurred frame.
-        heard: asked after each image that `apply` deblurred; what it gives is kept with the frame,
-            so that the report knows of all of them after an interruption too.
+        heard: asked after each image that `apply` deblurred; the frame keeps what it gives.
         tell: hears of progress.
 
     Raises:
@@ -165,9 +164,8 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
         if workplace.anew:
             notes.append(f"begun anew, since this is not as it was: {workplace.anew}")
         progress = _Progress(sum(len(m.times) for m in workplace.memories()), total, tell)
-        resumed = progress.behind
+        resumed, work = progress.behind, _work(apply, finish, heard)
         if workplace.ended() is None:
-            work = _work(apply, finish, heard)
             _make_segments(path, plan, options, workplace, work, progress)
         notes += (workplace.ended() or {}).get("notes", [])
         report = _report(workplace, resumed, plan)
