@@ -114,9 +114,9 @@ class Watch(Observer):
     def on_validation(self, step: int, columns: Mapping[str, float], best: bool) -> None:
         """Tell what frames held back say."""
         gain, reblur = columns["validation_gain"], columns["validation_reblur"]
-        said = f"agreement with references {gain:+.2f} dB over the blurry frames"
-        if math.isnan(gain):
-            said = f"blurred again, nearer to the blurry frames by {reblur:+.2f} dB"
+        told = {"agreement with references": gain, "blurred again": reblur}
+        parts = [f"{what} {dB:+.2f} dB" for what, dB in told.items() if not math.isnan(dB)]
+        said = ", ".join(parts) + " over the blurry frames"
         kept = ", the best so far" if best else ""
         self.console.print(f"held back, after {step} steps: {said}{kept}", highlight=False)
 
