@@ -32,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--photographs", type=Path)
-    parser.add_argument("--sample", type=int, default=24)
+    parser.add_argument("--sample", type=int, default=20)
     parser.add_argument("--all", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)

@@ -21,7 +21,7 @@ class Options:
     data: Input
     """Footage: a folder of clips, what `bluref curate` made of them, or a published data tree."""
 
-    sample: int = 24
+    sample: int = 20
     """Blurry frames that are matched with their references to see how much these show."""
 
     recipe_file: RecipeFile = None

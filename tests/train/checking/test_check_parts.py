@@ -178,7 +178,7 @@ def test_blur_that_is_no_motion_is_told_with_what_to_do():
 
 @pytest.mark.parametrize(
     ("coverage", "weights"),
-    [(0.93, []), (0.79, []), (0.66, ["thin"]), (0.43, ["thin"]), (0.0, ["hopeless"])],
+    [(0.82, []), (0.59, []), (0.50, ["thin"]), (0.15, ["thin"]), (0.0, ["hopeless"])],
 )
 def test_coverage_decides_at_what_was_measured(coverage, weights):
     assert [p.weight for p in coverage_problems([matched(coverage)] * 4)] == weights

@@ -44,7 +44,7 @@ from bluref.train.recipe import Recipe
 
 CHECK = "check.json"
 """What a run folder calls the report."""
-SAMPLE = 24
+SAMPLE = 20
 """Blurry frames that are matched."""
 MEASURED = ("test", "val", "validation")
 """Parts of a data folder that training must not see."""
