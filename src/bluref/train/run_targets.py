@@ -58,8 +58,9 @@ class RunTargets:
     @property
     def held_back(self) -> list[Frame]:
         """Frames that the run itself keeps for validation, truth and references included."""
-        held: Sequence[Sample] = getattr(self.found, "held", ())
-        frames = [f for s in held for f in (s.blurry, *s.references, s.truth) if f is not None]
+        frames = [
+            f for s in self.found.held for f in (s.blurry, *s.references, s.truth) if f is not None
+        ]
         return list(dict.fromkeys(frames))
 
     def refresh(self, samples: Sequence[Sample], tell: Callable[[int, int], None]) -> None:

@@ -43,7 +43,6 @@ class WithReferences:
 
     def __init__(self, targets: RunTargets, samples: Mapping[int, Sample]) -> None:
         self.targets, self.samples = targets, samples
-        self.blended = 0
 
     @property
     def identity(self) -> str:
@@ -67,7 +66,6 @@ class WithReferences:
         else:
             reblur = moving.around([(sample, whole_frame(self.targets.store.size(sample.blurry)))])
             blur, sure = reblur.motion.blur(reblur.exposure), reblur.sure
-        self.blended += 1
         return blended(result, target, blur, sure).clamp(0, 1)
 
     def _is(self, image: Image, frame: Frame) -> bool:
