@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -181,3 +182,19 @@ def test_by_coverage_there_are_candidates_in_the_order_of_nearness(sharp):
     (near,) = choose_references(found, ReferenceRule(delta=3, refs=16))
     (many,) = choose_references(found, ReferenceRule("coverage", delta=3, refs=4))
     assert many == near
+
+
+def test_frames_of_another_size_are_no_references():
+    (alone,) = frames([0], "photos")
+    footage = Footage((alone,), (*frames(range(9), "film"), *frames(range(3), "other")), {})
+    sizes = {"photos": (96, 128), "film": (160, 120), "other": (96, 128)}
+    (sample,) = choose_references(
+        footage, ReferenceRule(choice="random", refs=6), size_of=lambda f: sizes[f.clip]
+    )
+    assert {frame.clip for frame in sample.references} == {"other"}
+    with pytest.raises(UserError, match="no blurry frame has"):
+        choose_references(
+            replace(footage, sharp=frames(range(9), "film")),
+            ReferenceRule(choice="random"),
+            size_of=lambda f: sizes[f.clip],
+        )

@@ -1,6 +1,7 @@
 """A film is mended with nothing but itself."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,16 @@ import torch
 
 from bluref.cli.main import main
 from bluref.errors import UserError
+from bluref.frames.clip import Frame
+from bluref.frames.split import Footage
 from bluref.media.pixels import to_array
 from bluref.media.video import stream_video
 from bluref.report import mend as module
 from bluref.report.mend import MendConfig, mend
 from bluref.restore.deblurrer import Deblurrer
+from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
-from bluref.train.with_references import prepare_references
+from bluref.train.with_references import prepare_references, with_those_between
 
 HEIGHT, WIDTH, FRAMES = 96, 128, 40
 RECIPE = Recipe(
@@ -51,6 +55,14 @@ def write_film(path: Path, frames: int = FRAMES) -> Path:
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+class Heard(Observer):
+    def __init__(self):
+        self.messages = []
+
+    def on_message(self, text):
+        self.messages.append(text)
 
 
 class Aside(torch.nn.Module):
@@ -145,7 +157,7 @@ def test_footage_without_a_blurred_frame_is_refused_before_training(tmp_path, mo
             frame.pts = index
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    with pytest.raises(UserError, match="than its neighbours"):
+    with pytest.raises(UserError, match="the clips show nothing"):
         mend([still], tmp_path / "out")
 
 
@@ -191,3 +203,46 @@ def test_the_command_tells_machines_where_all_is(film, mended, capsys):
     assert told["run"] == str(out / "run")
     assert told["report"] == str(report.report)
     assert told["agreement_after"] == report.agreement_after
+
+
+def test_a_clip_that_cannot_be_read_is_told_and_the_rest_is_mended(film, tmp_path, capsys):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(film.read_bytes()[:2000])
+    report = mend([broken, film], tmp_path / "out", MendConfig(recipe=RECIPE, check=False))
+    assert report.outputs == (tmp_path / "out" / "drive.mp4",)
+    assert [failure.path for failure in report.failed] == [str(broken)]
+
+
+def test_references_also_help_a_run_that_never_left_its_warm_start(film, tmp_path):
+    recipe = replace(RECIPE, steps=2)
+    config = MendConfig(recipe=recipe, check=False, with_references=True)
+    report = mend([film], tmp_path / "out", config)
+    assert report.outputs[0].is_file()
+    assert report.from_references[str(report.outputs[0])] > 0
+
+
+def test_roles_that_a_person_changed_are_obeyed(film, mended, tmp_path):
+    shutil.copytree(mended[0], tmp_path / "out")
+    table = tmp_path / "out" / "data" / "frames.csv"
+    table.write_text(table.read_text("utf-8").replace(",blurry,", ",skip,", 1), "utf-8")
+    heard = Heard()
+    with pytest.raises(UserError, match="not what"):  # the run learnt from other frames
+        mend([film], tmp_path / "out", MendConfig(recipe=RECIPE, check=False), observer=heard)
+    assert any("changed by hand" in text for text in heard.messages)
+
+
+@pytest.mark.parametrize("field", ["pairs", "supervised"])
+def test_a_film_has_no_pairs(film, tmp_path, field):
+    with pytest.raises(UserError, match="no pairs"):
+        mend([film], tmp_path / "out", MendConfig(recipe=replace(RECIPE, **{field: True})))
+    assert not (tmp_path / "out").exists()
+
+
+def test_frames_that_nobody_looked_at_go_with_those_around_them(film):
+    def seen(*positions):
+        return tuple(Frame("drive", n, film, n) for n in positions)
+
+    footage = Footage(seen(3, 6, 21), seen(9, 12), {})
+    assert [f.index for f in with_those_between(footage, film)] == [2, 3, 4, 5, 6, 7, 20, 21, 22]
+    whole = Footage(seen(3, 4, 39), seen(5), {})
+    assert [f.position for f in with_those_between(whole, film)] == [3, 4, 39]

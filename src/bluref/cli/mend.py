@@ -58,7 +58,7 @@ options_type = starting_from_recipe(Options, Recipe)
 
 
 def run(options: Options) -> int:
-    """Mend and tell; 1 if some pictures of a folder failed."""
+    """Mend and tell; 1 if some clip or picture failed."""
     from bluref.report.mend import MendConfig, mend
     from bluref.report.watch import Watch
 
@@ -75,19 +75,18 @@ def run(options: Options) -> int:
         sys.stdout.write(json.dumps(_told(report)) + "\n")
     else:
         sys.stderr.write(_summary(report))
-    return 1 if any(one.failed for one in report.deblurred) else 0
+    return 1 if report.failed else 0
 
 
 def _told(report: "MendReport") -> dict[str, object]:
-    failed = [failure for one in report.deblurred for failure in one.failed]
     return {
         "outputs": [str(path) for path in report.outputs],
         "run": str(report.run),
-        "report": str(report.report),
+        "report": report.report and str(report.report),
         "agreement_before": report.agreement_before,
         "agreement_after": report.agreement_after,
         "from_references": report.from_references,
-        "failed": [{"path": failure.path, "reason": failure.reason} for failure in failed],
+        "failed": [{"path": failure.path, "reason": failure.reason} for failure in report.failed],
         "seconds": round(report.seconds, 2),
     }
 
@@ -106,10 +105,11 @@ def _summary(report: "MendReport") -> str:
             "sharper still: the same command with --with-references, about a second a frame"
         )
     for path, frames in report.from_references.items():
-        lines.append(f"{path}: references had a word on {frames} frames")
-    lines += [f"failed: {failure.reason}" for one in report.deblurred for failure in one.failed]
+        lines.append(f"{path}: {frames} frames have references")
+    lines += [f"failed: {failure.reason}" for failure in report.failed]
     lines += [str(path) for path in report.outputs]
-    lines.append(f"look at {report.report} ({report.seconds / 60:.0f} min)")
+    seen = f"look at {report.report} " if report.report else ""
+    lines.append(f"{seen}({report.seconds / 60:.0f} min)")
     return "".join(line + "\n" for line in lines)
 
 

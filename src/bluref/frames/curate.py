@@ -189,18 +189,25 @@ def _report(done: _Done) -> CuratedClip:
     )
 
 
-def _check_untouched(out: Path) -> None:
-    """Refuse to replace a table that a person has changed, or that is none of ours."""
+def is_edited(out: Path) -> bool:
+    """Whether a person has changed the table of a data folder, or it is none of ours.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     table = out / TABLE
     if not table.exists():
-        return
+        return False
     try:
-        known = _digest(table.read_bytes().decode("utf-8", "replace")) in _digests(out).split()
+        return _digest(table.read_bytes().decode("utf-8", "replace")) not in _digests(out).split()
     except OSError as error:
         raise UserError(f"cannot read {table}: {error.strerror}", "check the path") from error
-    if not known:
+
+
+def _check_untouched(out: Path) -> None:
+    if is_edited(out):
         raise UserError(
-            f"{table} was changed by hand, or by another program",
+            f"{out / TABLE} was changed by hand, or by another program",
             "choose another folder, or replace it with --overwrite",
         )
 

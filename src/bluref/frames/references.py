@@ -1,6 +1,6 @@
 """Which sharp frames serve which blurry frame."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bluref.errors import UserError
@@ -57,8 +57,19 @@ class ReferenceRule:
             )
 
 
-def choose_references(footage: Footage, rule: ReferenceRule) -> list[Sample]:
+def choose_references(
+    footage: Footage,
+    rule: ReferenceRule,
+    *,
+    size_of: Callable[[Frame], tuple[int, int]] = lambda frame: (0, 0),
+) -> list[Sample]:
     """A sample for every blurry frame that has a reference, in order of the blurry frames.
+
+    Args:
+        footage: frames with roles.
+        rule: how to choose.
+        size_of: (height, width) of a frame. Of other clips only frames of the same size may serve;
+            without it all frames are taken for equal.
 
     Raises:
         UserError: not one blurry frame has a reference.
@@ -72,6 +83,7 @@ def choose_references(footage: Footage, rule: ReferenceRule) -> list[Sample]:
         own = by_clip.get(frame.clip, [])
         if rule.choice == "random" or (rule.choice != "near" and not own):
             among = _same_scene(frame, by_clip) or footage.sharp
+            among = [f for f in among if f.clip == frame.clip or size_of(f) == size_of(frame)]
             chosen = _random(frame, among, rule if rule.choice == "random" else many)
         else:
             wanted = many.refs if rule.choice == "coverage" else rule.refs

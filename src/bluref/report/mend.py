@@ -10,14 +10,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bluref.errors import UserError
-from bluref.frames.curate import curate
+from bluref.frames.curate import curate, is_edited
 from bluref.frames.curation import CurateConfig, CurateReport
+from bluref.frames.frame_table import TABLE
 from bluref.media.video import is_video
 from bluref.report.curated_pictures import draw_curated
-from bluref.report.page.page import write_page
+from bluref.report.page.page import try_page
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.engines.engine import EngineName
 from bluref.restore.work.batch import DeblurReport, deblur_files
+from bluref.restore.work.inputs import Failure
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 from bluref.train.recipe_file import read_run_recipe
@@ -58,19 +60,21 @@ class MendReport:
 
     Attributes:
         outputs: the mended clips, in their order: films, or folders of pictures.
+        failed: clips, or pictures of them, that could not be mended.
         run: the run folder, whose network deblurs other footage of the camera too.
-        report: the run's page.
+        report: the run's page; None if there can be none, which `observer` is told.
         agreement_before: of frames held back with their references, in dB, as they came; None where
             nothing could be held back.
         agreement_after: and as the network makes them.
-        from_references: of each film, the frames that references had a word on.
+        from_references: of each film, how many frames have references.
         deblurred: what was done, clip by clip.
         seconds: of this call.
     """
 
     outputs: tuple[Path, ...]
+    failed: tuple[Failure, ...]
     run: Path
-    report: Path
+    report: Path | None
     agreement_before: float | None
     agreement_after: float | None
     from_references: dict[str, int]
@@ -105,29 +109,34 @@ def mend(
     """
     started = time.monotonic()
     observer = observer or Observer()
+    _refuse_pairs(config.recipe)
     targets = _targets(clips, out)
-    curated = curate(clips, out / DATA, config.curate, tell=_looking(tell))
-    _refuse_useless(curated)
-    draw_curated(out / DATA)
+    unread = _curate(clips, out / DATA, config.curate, observer, tell)
     result = _train(out, config, observer)
     deblurrer = Deblurrer.from_pretrained(out / RUN, engine=config.engine)
     reports: list[DeblurReport] = []
     words: dict[str, int] = {}
-    for clip, target in zip(clips, targets, strict=True):
+    for clip, target in targets.items():
+        if str(clip) in {failure.path for failure in unread}:
+            continue
         finish = None
         if config.with_references and is_video(clip):
             finish = prepare_references(out / RUN, clip, deblurrer, observer=observer)
-        reports.append(_deblur(clip, target, deblurrer, finish, tell))
-        if finish is not None:
             words[str(target)] = len(finish.samples)
-    page = write_page(out / RUN, tell=lambda done, total: tell("drawing the report", done, total))
+        reports.append(_deblur(clip, target, deblurrer, finish, tell))
+    page = try_page(
+        out / RUN,
+        tell=lambda done, total: tell("drawing the report", done, total),
+        complain=observer.on_message,
+    )
     before, after = (math.nan, math.nan) if result.best is None else result.best.agreement
     return MendReport(
-        outputs=tuple(targets),
+        outputs=tuple(target for target in targets.values() if target.exists()),
+        failed=(*unread, *(failure for report in reports for failure in report.failed)),
         run=out / RUN,
         report=page,
-        agreement_before=None if math.isnan(before) else before,
-        agreement_after=None if math.isnan(after) else after,
+        agreement_before=None if math.isnan(before) else round(before, 3),
+        agreement_after=None if math.isnan(after) else round(after, 3),
         from_references=words,
         deblurred=tuple(reports),
         seconds=time.monotonic() - started,
@@ -138,7 +147,7 @@ def _looking(tell: Tell) -> Tell:
     return lambda clip, done, total: tell(f"looking at {clip}", done, total)
 
 
-def _targets(clips: Sequence[Path], out: Path) -> list[Path]:
+def _targets(clips: Sequence[Path], out: Path) -> dict[Path, Path]:
     """Where each clip goes.
 
     Raises:
@@ -146,27 +155,60 @@ def _targets(clips: Sequence[Path], out: Path) -> list[Path]:
     """
     if not clips:
         raise UserError("no clip given", "name a film, or a folder of pictures")
-    targets: list[Path] = []
+    targets: dict[Path, Path] = {}
     for clip in clips:
         if not clip.exists():
             raise UserError(f"{clip} does not exist", "check the path")
         target = out / clip.absolute().name
-        if target in targets or target.name in (DATA, RUN):
+        if target in targets.values() or target.name in (DATA, RUN):
             raise UserError(f"the mended {clip} would be {target}, which is taken", "rename it")
         if target.exists() and target.samefile(clip):
             raise UserError(f"{target} is the clip itself", "name another output folder")
-        targets.append(target)
+        targets[clip] = target
     return targets
+
+
+def _refuse_pairs(recipe: Recipe) -> None:
+    if recipe.pairs or recipe.supervised:
+        raise UserError(
+            "a film has no pairs to learn from", "leave --pairs and --supervised to bluref train"
+        )
+
+
+def _curate(
+    clips: Sequence[Path], data: Path, config: CurateConfig, observer: Observer, tell: Tell
+) -> list[Failure]:
+    """Give frames roles, unless a person did; returns what could not be read.
+
+    Raises:
+        UserError: nothing can be learnt from the clips.
+    """
+    if is_edited(data):
+        observer.on_message(f"{data / TABLE} was changed by hand: it is taken as it is")
+        return []
+    curated = curate(clips, data, config, tell=_looking(tell))
+    for clip in curated.clips:
+        for note in clip.notes:
+            observer.on_message(f"{clip.clip}: {note}")
+    failed = [Failure(one.path, one.reason) for one in curated.failed]
+    for failure in failed:
+        observer.on_message(f"left out: {failure.reason}")
+    _refuse_useless(curated)
+    draw_curated(data)
+    return failed
 
 
 def _refuse_useless(curated: CurateReport) -> None:
     if curated.sharp and curated.blurry:
         return
-    missing = "no frame is clearly sharper" if curated.blurry else "no frame is clearly blurrier"
-    fix = "add clips in which the camera rests now and then" if curated.blurry else "keep them"
+    if all(clip.kind == "empty" for clip in curated.clips):
+        problem = "the clips show nothing"
+    else:
+        problem = f"no frame is clearly {'sharper' if curated.blurry else 'blurrier'} than others"
+    fix = "add clips in which the camera rests now and then" if curated.blurry else "add clips"
     raise UserError(
-        f"{missing} than its neighbours ({curated.table} tells why)",
-        f"{fix}; or deblur with a network trained elsewhere: bluref deblur --model general",
+        f"{problem} ({curated.table} tells of each)",
+        f"{fix}, or deblur with a network trained elsewhere: bluref deblur --model general",
     )
 
 
@@ -196,12 +238,8 @@ def _train(out: Path, config: MendConfig, observer: Observer) -> TrainResult:
 def _deblur(
     clip: Path, target: Path, deblurrer: Deblurrer, finish: WithReferences | None, tell: Tell
 ) -> DeblurReport:
-    """One clip, to the place that is meant for it.
-
-    Raises:
-        UserError: the film could not be done; pictures that could not be are in the report.
-    """
-    report = deblur_files(
+    """One clip, to the place that is meant for it; what could not be done is in the report."""
+    return deblur_files(
         [clip],
         target.parent if clip.is_file() else target,
         deblurrer,
@@ -209,6 +247,3 @@ def _deblur(
         tell=lambda done, total: tell(f"deblurring {clip.name}", done, total),
         tell_frames=lambda film, done, total: tell(f"frames of {film.name}", done, total or None),
     )
-    if clip.is_file() and report.failed:
-        raise UserError(report.failed[0].reason, "see what it says; what is done is kept")
-    return report

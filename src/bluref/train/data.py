@@ -92,12 +92,12 @@ def find_training_data(
     parts = _parted(footage, recipe)
     most = recipe.most if recipe.most is not None else 0 if footage.truth else MOST
     blurry, sharp = _spread(parts.training.blurry, most), _spread(parts.training.sharp, most)
-    samples = choose_references(replace(parts.training, blurry=blurry), rule)
+    samples = choose_references(replace(parts.training, blurry=blurry), rule, size_of=store.size)
     found = TrainingData(
         samples,
         sharp,
         left_out=len(blurry) - len(samples),
-        held=_held_samples(parts, rule),
+        held=_held_samples(parts, rule, store),
         around=(*parts.held.blurry, *parts.held.sharp, *parts.gap),
     )
     check_sizes(found.frames, store)
@@ -148,7 +148,7 @@ def _parted(footage: Footage, recipe: Recipe) -> HeldOut:
     return parts
 
 
-def _held_samples(parts: HeldOut, rule: ReferenceRule) -> list[Sample]:
+def _held_samples(parts: HeldOut, rule: ReferenceRule, store: FrameStore) -> list[Sample]:
     """Blurry frames held back, with references.
 
     Of a scene that has sharp frames, only those that are held back serve. Others have to make do
@@ -162,7 +162,8 @@ def _held_samples(parts: HeldOut, rule: ReferenceRule) -> list[Sample]:
     samples: list[Sample] = []
     for blurry, references in ((own, held.sharp), (foreign, sharp)):
         with suppress(UserError):  # not one has a reference: validation then does without
-            samples += choose_references(Footage(blurry, references, held.truth), rule)
+            footage = Footage(blurry, references, held.truth)
+            samples += choose_references(footage, rule, size_of=store.size)
     return sorted(samples, key=lambda sample: sample.blurry)
 
 

@@ -99,12 +99,17 @@ class RunTargets:
 
 
 def open_targets(
-    run: Path, *, data: Path | None = None, observer: Observer | None = None
+    run: Path,
+    *,
+    data: Path | None = None,
+    observer: Observer | None = None,
+    without_rounds: bool = False,
 ) -> RunTargets:
     """Open the newest targets of a run.
 
     Args:
         run: its folder.
+        without_rounds: open it also if it has no targets yet, for those that make their own.
         data: where its footage lies now, if it was moved.
         observer: watches what has to be found anew.
 
@@ -121,7 +126,7 @@ def open_targets(
             f"the footage of {run} is no longer in {data}", "say where it is now: --data FOLDER"
         )
     bank = bank_of(run, recipe, FrameStore(run / "frames"))
-    if not bank.rounds():
+    if not bank.rounds() and not without_rounds:
         raise UserError(
             f"{run} has no targets yet: it has not come further than its warm start",
             f"train on: bluref train {data} -o {run} --resume",
@@ -138,7 +143,7 @@ def open_targets(
         found = choose_by_coverage(run, recipe, found, bank, observer, Alone())
     moving = find_moving(run, recipe, found, bank, observer, Alone()) if recipe.gate else None
     heed_gate(bank, recipe, moving)
-    return RunTargets(data, recipe, found, bank, bank.rounds()[-1], moving)
+    return RunTargets(data, recipe, found, bank, max(bank.rounds(), default=0), moving)
 
 
 def about_source(frame: Frame, data: Path) -> str:

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from bluref.errors import UserError
 from bluref.frames.clip import Frame
 from bluref.frames.references import ReferenceRule, Sample, choose_references
 from bluref.frames.split import Footage
+from bluref.media.video import probe_video
 from bluref.pseudo.blend import blended
 from bluref.pseudo.targets import whole_frame
 from bluref.restore.deblurrer import Deblurrer
@@ -88,7 +90,8 @@ def prepare_references(
     """Match every blurred frame of a film with its references, on what the network makes of it.
 
     The references of a frame are the sharp frames nearest to it in its own shot, held back from
-    training or not. Interrupted, it goes on where it was.
+    training or not. Frames that nobody looked at are as blurred as the nearest one that was.
+    Interrupted, it goes on where it was.
 
     Args:
         run: of the network; `mended` in it holds the matches.
@@ -101,10 +104,10 @@ def prepare_references(
         UserError: no run there, its footage is gone, or the disk is too full.
     """
     observer = observer or Observer()
-    targets = open_targets(run, data=data, observer=observer)
+    targets = open_targets(run, data=data, observer=observer, without_rounds=True)
     recipe, store = targets.recipe, targets.store
     footage = find_footage(targets.data, recipe, store, tell=observer.on_prepare)
-    mine = tuple(f for f in footage.blurry if f.position is not None and f.path.samefile(film))
+    mine = tuple(with_those_between(footage, film))
     rule = ReferenceRule(choice="near", delta=recipe.delta, refs=recipe.refs, seed=recipe.seed)
     samples: list[Sample] = []
     with suppress(UserError):  # not one has a reference: the network has to do without
@@ -123,6 +126,27 @@ def prepare_references(
     return WithReferences(
         known, {s.blurry.position: s for s in samples if s.blurry.position is not None}
     )
+
+
+def with_those_between(footage: Footage, film: Path) -> list[Frame]:
+    """The blurred frames of a film, and those around them that were not looked at.
+
+    Of a long film only some frames a second are; mended by themselves they would flicker.
+    """
+    blurry, sharp = (
+        {f.position: f for f in frames if f.position is not None and f.path.samefile(film)}
+        for frames in (footage.blurry, footage.sharp)
+    )
+    known = sorted({*blurry, *sharp})
+    step = min((after - before for before, after in pairwise(known)), default=1)
+    last = probe_video(film).frames - 1 if step > 1 else 0
+    found = dict(blurry)
+    for position, frame in blurry.items():
+        for shift in range(-((step - 1) // 2), step // 2 + 1):
+            at = position + shift
+            if shift and 0 <= at <= last and at not in sharp:
+                found.setdefault(at, replace(frame, index=frame.index + shift, position=at))
+    return [found[position] for position in sorted(found)]
 
 
 @dataclass(frozen=True)

@@ -293,8 +293,9 @@ def reformatted(frame: av.VideoFrame, name: str) -> av.VideoFrame:
             format=name, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
         )
     if into_rgb and not from_rgb:
-        return frame.reformat(format=name, dst_color_range=ColorRange.JPEG)
-    return frame.reformat(format=name)
+        return frame.reformat(format=name, dst_color_range=ColorRange.JPEG, threads=1)
+    # With threads, chroma of small p010 frames comes out wrong now and then (PyAV 18, FFmpeg 8).
+    return frame.reformat(format=name, threads=1)
 
 
 def _size(frame: av.VideoFrame) -> tuple[int, int]:
