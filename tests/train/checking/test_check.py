@@ -71,7 +71,7 @@ def test_sharp_frames_of_another_scene_are_hopeless(footage, other_footage, repo
 def test_a_sharp_set_that_holds_the_truth_is_told(footage, report_of, tmp_path):
     scene = footage / "train" / "scene0"
     report = report_of(unpaired(tmp_path / "data", scene, scene))
-    assert "one is in the blurry, one in the sharp set" in problems(report)
+    assert "one in the blurry set, one in the sharp set" in problems(report)
 
 
 def test_a_test_part_that_training_sees_is_told(footage, report_of, tmp_path):
