@@ -98,8 +98,8 @@ def _looked_at(
 ) -> list[Example]:
     """Frames that were held out; or some that were not, all over the footage."""
     known = {one.key: one for one in chosen_to_show(validated, SHOWN)}
-    keys = [key for key in known if key in footage.samples] or _spread(list(footage.samples))
-    samples = [footage.samples[key] for key in keys]
+    keys = [key for key in known if key in footage.held] or _spread(list(footage.samples))
+    samples = [footage.held.get(key) or footage.samples[key] for key in keys]
     footage.prepare(samples)
     examples = []
     for done, (key, sample) in enumerate(zip(keys, samples, strict=True), start=1):
