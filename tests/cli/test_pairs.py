@@ -89,3 +89,18 @@ def test_an_interrupt_says_how_to_go_on(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("bluref.train.make_pairs.make_pairs", interrupted)
     assert main(["pairs", str(run), "-o", str(tmp_path / "pairs")]) == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--pairs"]])
+def test_pairs_need_no_check_and_are_told_from_footage(pairs, more, capsys):
+    assert main(["check", str(pairs), *more]) == 2
+    said = capsys.readouterr().err
+    assert "holds pairs" in said
+    assert "bluref train" in said
+    assert "--pairs" in said
+    assert "--layout" not in said
+
+
+def test_footage_is_not_checked_for_pairs(run, tmp_path, capsys):
+    assert main(["check", str(tmp_path), "--pairs"]) == 2
+    assert "holds no pairs" in capsys.readouterr().err
