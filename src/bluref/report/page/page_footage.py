@@ -17,7 +17,10 @@ from bluref.measure.shift import mean_shift
 from bluref.report.page.page_targets import PageTargets, trained_targets, validation_targets
 from bluref.restore.deblurrer import Deblurrer
 from bluref.train.data import find_training_data
+from bluref.train.pair_batches import paired
 from bluref.train.recipe import Recipe
+
+Image = Float[Tensor, "1 3 h w"]
 
 # Pixels around a box that the network sees too, so that its edge is not that of a picture.
 CONTEXT = 48
@@ -39,11 +42,11 @@ class Look:
     """
 
     crop: Crop
-    blurry: Float[Tensor, "1 3 h w"]
-    output: Float[Tensor, "1 3 h w"]
-    target: Float[Tensor, "1 3 h w"]
+    blurry: Image
+    output: Image
+    target: Image
     trust: Float[Tensor, "1 1 h w"]
-    truth: Float[Tensor, "1 3 h w"] | None
+    truth: Image | None
 
     @property
     def coverage(self) -> float:
@@ -94,17 +97,24 @@ class RunFootage:
         """A box of a frame: what it shows, what the network and the references make of it."""
         blurry = self.store.cut(sample.blurry, crop)
         truth = None if sample.truth is None else self.store.cut(sample.truth, crop)
-        target, trust = blurry, torch.zeros_like(blurry[:, :1])
-        if not self.recipe.supervised:
-            held = (sample.blurry.clip, sample.blurry.index) in self.held
-            targets = self._validating if held else self._training
-            made = targets.target(sample, crop, blurry)
-            target, trust = torch.where(made.mask, made.image, blurry), made.weight
-        elif truth is not None:
-            target, trust = truth, torch.ones_like(trust)
+        target, trust = self._taught(sample, crop, blurry, truth)
+        target = torch.where(trust > 0, target, blurry)
         return Look(crop, blurry, self._output(sample, crop), target, trust, truth)
 
-    def _output(self, sample: Sample, crop: Crop) -> Float[Tensor, "1 3 h w"]:
+    def _taught(
+        self, sample: Sample, crop: Crop, blurry: Image, truth: Image | None
+    ) -> tuple[Image, Float[Tensor, "1 1 h w"]]:
+        """The target, and the trust in it: 0 where there is none."""
+        if self.recipe.pairs:
+            return paired(self.store, sample, crop)
+        if self.recipe.supervised:
+            known = torch.full_like(blurry[:, :1], float(truth is not None))
+            return blurry if truth is None else truth, known
+        held = (sample.blurry.clip, sample.blurry.index) in self.held
+        made = (self._validating if held else self._training).target(sample, crop, blurry)
+        return made.image, made.weight
+
+    def _output(self, sample: Sample, crop: Crop) -> Image:
         height, width = self.store.size(sample.blurry)
         top, left = max(crop.top - CONTEXT, 0), max(crop.left - CONTEXT, 0)
         bottom = min(crop.top + crop.height + CONTEXT, height)
@@ -123,8 +133,8 @@ class RunFootage:
 
 
 def agreement(
-    image: Float[Tensor, "1 3 h w"],
-    target: Float[Tensor, "1 3 h w"],
+    image: Image,
+    target: Image,
     trust: Float[Tensor, "1 1 h w"],
 ) -> float:
     """-10 log10 of the squared difference, averaged with the trust as weight, in dB.
@@ -138,7 +148,7 @@ def agreement(
     return min(-10 * torch.log10(error).item(), EQUAL)
 
 
-def busiest_box(image: Float[Tensor, "1 3 h w"], size: tuple[int, int]) -> Crop:
+def busiest_box(image: Image, size: tuple[int, int]) -> Crop:
     """The box with the most edges in it: a wall or the sky tells nothing about sharpness.
 
     Args:
