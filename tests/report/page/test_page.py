@@ -248,8 +248,43 @@ def test_without_its_footage_a_run_has_a_page_that_says_why_there_are_no_picture
         (copied / name).write_text(text.replace("/data", "/moved"))
     read = Reader(write_page(copied).read_text("utf-8"))
     assert "No pictures" in read.text
+    assert "--data" in read.text
     assert "Not judged" in read.text
     assert "Curves" in read.text
+
+
+def moved_away(run, root):
+    """A copy of a run whose footage lies elsewhere now; the two."""
+    copied, data = root / "run", root / "elsewhere"
+    shutil.copytree(run, copied)
+    shutil.copytree(run.parent / "data", data)
+    recipe = copied / "recipe.yaml"
+    recipe.write_text(recipe.read_text("utf-8").replace("/data\n", "/moved\n"))
+    return copied, data
+
+
+def test_a_page_with_pictures_is_not_replaced_by_one_without(trained, tmp_path, capsys):
+    run, data = moved_away(trained[0], tmp_path)
+    earlier = write_page(trained[0], output=run / "report.html").read_bytes()
+    assert main(["report", str(run)]) == 2
+    said = capsys.readouterr().err
+    assert "/moved" in said
+    assert "--data" in said
+    assert (run / "report.html").read_bytes() == earlier
+    assert main(["report", str(run), "--data", str(data)]) == 0
+    page = (run / "report.html").read_text("utf-8")
+    assert len(Reader(page).all("img")) > 10
+    assert "/moved" not in page
+
+
+def test_other_footage_than_the_runs_is_told(trained, tmp_path):
+    run, data = moved_away(trained[0], tmp_path)
+    with pytest.raises(UserError, match="nowhere is not a folder"):
+        write_page(run, data=tmp_path / "nowhere")
+    (data / "calm" / "blur" / "000001.png").unlink()
+    (data / "calm" / "sharp" / "000001.png").unlink()
+    read = Reader(write_page(run, output=tmp_path / "new.html", data=data).read_text("utf-8"))
+    assert "is not what run was trained on" in read.text
 
 
 def test_a_folder_without_a_run_is_told(tmp_path):
