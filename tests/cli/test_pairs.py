@@ -7,7 +7,13 @@ import torch
 import torch.nn.functional as F
 
 from bluref.cli.main import main
-from bluref.media.picture import write_picture
+from bluref.frames.crops import Crop
+from bluref.media.picture import read_picture, write_picture
+from bluref.pseudo.pairs.record import read_records
+from bluref.report.page.page_facts import read_facts
+from bluref.report.page.page_footage import RunFootage
+from bluref.train.recipe import Recipe
+from bluref.train.recipe_file import recipe_from
 
 SETTINGS = [
     *("--steps", "2", "--warm-start", "0", "--anchor", "0", "--batch", "1", "--crop", "32"),
@@ -89,3 +95,40 @@ def test_an_interrupt_says_how_to_go_on(run, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("bluref.train.make_pairs.make_pairs", interrupted)
     assert main(["pairs", str(run), "-o", str(tmp_path / "pairs")]) == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--pairs"]])
+def test_pairs_need_no_check_and_are_told_from_footage(pairs, more, capsys):
+    assert main(["check", str(pairs), *more]) == 2
+    said = capsys.readouterr().err
+    assert "holds pairs" in said
+    assert "bluref train" in said
+    assert "--pairs" in said
+    assert "--layout" not in said
+
+
+def test_footage_is_not_checked_for_pairs(run, tmp_path, capsys):
+    assert main(["check", str(tmp_path), "--pairs"]) == 2
+    assert "holds no pairs" in capsys.readouterr().err
+
+
+def test_the_page_of_a_student_shows_the_pairs_that_it_learnt_from(pairs, tmp_path):
+    student = tmp_path / "student"
+    assert main(["train", str(pairs), "-o", str(student), "--pairs", *SETTINGS]) == 0
+    page = (student / "report.html").read_text("utf-8")
+    assert "No pictures" not in page
+    assert "Not judged" not in page
+    assert page.count("<img") >= 3 * 4
+    facts = read_facts(student)
+    footage = RunFootage(
+        student, recipe_from(facts.told["recipe"], Recipe, where=""), pairs, tmp_path / "scratch"
+    )
+    for record in read_records(pairs / "pairs.csv"):
+        look = footage.look(
+            footage.samples[f"blur/{record.clip}", record.index],
+            Crop(0, 0, record.height, record.width),
+        )
+        trust = read_picture(record.file(pairs, "trust"))[:, :1]
+        spoken = (trust > 0).expand(-1, 3, -1, -1)
+        assert torch.equal(look.trust, trust)
+        assert torch.equal(look.target[spoken], read_picture(record.file(pairs, "sharp"))[spoken])

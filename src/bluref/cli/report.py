@@ -24,6 +24,9 @@ class Options:
     """The page to write; report.html in the run folder if not given. One file, which opens in any
     browser with no network. It shows frames of your footage: mind whom you send it to."""
 
+    data: Path | None = None
+    """Where the footage lies now, if it was moved since training."""
+
     json: bool = False
     """Print one JSON object: report, bytes."""
 
@@ -34,7 +37,7 @@ def run(options: Options) -> int:
     from bluref.report.watch import Watch
 
     with Watch() as watch:
-        page = write_page(options.run, output=options.output, tell=watch.on_page)
+        page = write_page(options.run, output=options.output, data=options.data, tell=watch.on_page)
     if options.json:
         told = {"report": str(page), "bytes": page.stat().st_size}
         sys.stdout.write(json.dumps(told) + "\n")

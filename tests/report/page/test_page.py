@@ -6,6 +6,7 @@ import json
 import math
 import shlex
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,9 +17,10 @@ import torch.nn.functional as F
 from bluref.cli.main import main
 from bluref.errors import UserError
 from bluref.frames.crops import Crop
+from bluref.frames.store import FrameStore
 from bluref.media.picture import write_picture
 from bluref.report.page.page import LIMIT, render, try_page, write_page
-from bluref.report.page.page_examples import SHOWN, Example, Examples
+from bluref.report.page.page_examples import SHOWN, Example, Examples, find_examples
 from bluref.report.page.page_facts import RunFacts, read_facts
 from bluref.report.page.page_footage import RunFootage, agreement, busiest_box
 from bluref.report.page.page_judged import (
@@ -31,7 +33,12 @@ from bluref.report.page.page_judged import (
 from bluref.report.page.page_markup import as_document, name_of, tag
 from bluref.report.page.page_pictures import PICTURE, picture_uri, thumbnail_uri, trust_uri
 from bluref.report.page.page_recipe import command
+from bluref.train.banks import bank_of
+from bluref.train.data import find_training_data
+from bluref.train.held import hold_ready
+from bluref.train.moving import find_moving
 from bluref.train.observe import Observer
+from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
 from bluref.train.run import train
 
@@ -181,6 +188,38 @@ def test_trust_and_target_are_those_that_training_used(trained, tmp_path):
         assert torch.equal(look.target[0][spoken], snapshot.target[n][spoken])
 
 
+def test_frames_held_back_are_shown_with_what_validation_judged_them_by(tmp_path):
+    generator = torch.Generator().manual_seed(3)
+    strip = F.interpolate(torch.rand(1, 3, 16, 60, generator=generator), (64, 240))
+    for index in range(36):
+        sharp = strip[..., 4 * index : 4 * index + 64]
+        blurry = F.avg_pool2d(F.pad(sharp, (2, 2, 0, 0), mode="replicate"), (1, 5), stride=1)
+        role, image = ("blur", blurry) if index % 3 else ("sharp", sharp)
+        write_picture(image, tmp_path / "data" / "clip" / f"{index:06d}-{role}.png")
+    data, run, scratch = tmp_path / "data", tmp_path / "run", tmp_path / "scratch"
+    recipe = replace(RECIPE, strategy="average", threshold=0.9, most=8, validate_every=6)
+    train(data, run, recipe)
+    store = FrameStore(run / "frames")
+    found = find_training_data(data, recipe, store)
+    footage = RunFootage(run, recipe, data, scratch)
+    assert len(found.held) > 0
+    assert list(footage.samples.values()) == list(found.samples)
+    assert list(footage.held.values()) == list(found.held)
+    bank = bank_of(run, recipe, store)
+    moving = find_moving(run, recipe, found, bank, Observer(), Alone())
+    judged_by = hold_ready(run, recipe, found, bank, moving, Observer())
+    assert max(one.coverage for one in judged_by) > 0.3
+    for one in judged_by:
+        look = footage.look(footage.held[one.frame.clip, one.frame.index], one.crop)
+        spoken = one.target.mask.expand_as(look.target)
+        assert torch.equal(look.trust, one.target.weight)
+        assert torch.equal(look.target[spoken], one.target.image[spoken])
+    page = find_examples(read_facts(run), step=6)
+    assert page.problem is None
+    assert {one.judged.key for one in page.shown} <= set(footage.held)
+    assert all(one.held_out for one in page.shown)
+
+
 def test_making_a_page_changes_nothing_else_in_the_run_not_even_what_is_torn(trained, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained[0], run, ignore=shutil.ignore_patterns("report.html"))
@@ -209,8 +248,43 @@ def test_without_its_footage_a_run_has_a_page_that_says_why_there_are_no_picture
         (copied / name).write_text(text.replace("/data", "/moved"))
     read = Reader(write_page(copied).read_text("utf-8"))
     assert "No pictures" in read.text
+    assert "--data" in read.text
     assert "Not judged" in read.text
     assert "Curves" in read.text
+
+
+def moved_away(run, root):
+    """A copy of a run whose footage lies elsewhere now; the two."""
+    copied, data = root / "run", root / "elsewhere"
+    shutil.copytree(run, copied)
+    shutil.copytree(run.parent / "data", data)
+    recipe = copied / "recipe.yaml"
+    recipe.write_text(recipe.read_text("utf-8").replace("/data\n", "/moved\n"))
+    return copied, data
+
+
+def test_a_page_with_pictures_is_not_replaced_by_one_without(trained, tmp_path, capsys):
+    run, data = moved_away(trained[0], tmp_path)
+    earlier = write_page(trained[0], output=run / "report.html").read_bytes()
+    assert main(["report", str(run)]) == 2
+    said = capsys.readouterr().err
+    assert "/moved" in said
+    assert "--data" in said
+    assert (run / "report.html").read_bytes() == earlier
+    assert main(["report", str(run), "--data", str(data)]) == 0
+    page = (run / "report.html").read_text("utf-8")
+    assert len(Reader(page).all("img")) > 10
+    assert "/moved" not in page
+
+
+def test_other_footage_than_the_runs_is_told(trained, tmp_path):
+    run, data = moved_away(trained[0], tmp_path)
+    with pytest.raises(UserError, match="nowhere is not a folder"):
+        write_page(run, data=tmp_path / "nowhere")
+    (data / "calm" / "blur" / "000001.png").unlink()
+    (data / "calm" / "sharp" / "000001.png").unlink()
+    read = Reader(write_page(run, output=tmp_path / "new.html", data=data).read_text("utf-8"))
+    assert "is not what run was trained on" in read.text
 
 
 def test_a_folder_without_a_run_is_told(tmp_path):

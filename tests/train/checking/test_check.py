@@ -12,7 +12,7 @@ from bluref.frames.store import FrameStore
 from bluref.media.picture import read_picture, write_picture
 from bluref.train.checking import check as module
 from bluref.train.checking.check import check
-from bluref.train.checking.check_cost import Cost
+from bluref.train.checking.check_cost import Cost, measure_cost
 from bluref.train.observe import Observer
 from bluref.train.run import train
 
@@ -157,6 +157,19 @@ def test_true_pairs_need_no_references(footage, report_of):
     report = report_of(footage, supervised=True)
     assert report.coverage is None
     assert report.usable_blurry == 8
+
+
+def test_footage_without_a_truth_is_hopeless_for_who_wants_true_pairs(
+    footage, report_of, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(module, "measure_cost", measure_cost)
+    scene = footage / "train" / "scene0"
+    report = report_of(unpaired(tmp_path / "data", scene, scene), supervised=True)
+    assert report.verdict == "hopeless"
+    assert report.usable_blurry == 0
+    (told,) = [p for p in report.problems if p.weight == "hopeless"]
+    assert "no blurry frame has a true sharp version" in told.problem
+    assert "omit --supervised" in told.fix
 
 
 @pytest.mark.slow

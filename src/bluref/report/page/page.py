@@ -31,31 +31,48 @@ def write_page(
     run: Path,
     *,
     output: Path | None = None,
+    data: Path | None = None,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
     """Write the page of a run.
 
     Frames are deblurred for it with the network that the run folder offers. Where the footage is
-    gone it has no pictures, and says so.
+    gone it has no pictures, and says so; it then replaces no page that has.
 
     Args:
         run: the run folder; nothing in it changes but the page, and frames that were decoded.
         output: where to; `report.html` in the run folder where None.
+        data: where its footage lies now, if it was moved.
         tell: called with (done, all) as frames are looked at.
 
     Returns:
         the page: one file of at most LIMIT bytes.
 
     Raises:
-        UserError: no run there, or the page cannot be written.
+        UserError: no run or footage there, the page cannot be written, or it would replace one
+            with pictures by one without.
     """
-    facts = read_facts(run)
+    if data is not None and not data.is_dir():
+        raise UserError(f"{data} is not a folder", "say where the footage of the run lies")
+    facts = read_facts(run, data=data)
     examples = Examples([], [], held_out=False)
     if facts.deblurs:
         examples = find_examples(facts, step=saved_step(run), tell=tell)
     path = output or run / PAGE
+    if examples.problem is not None and _has_pictures(path):
+        raise UserError(
+            f"{path} stays as it is, a new one would have no pictures: {examples.problem}",
+            "mend that, or write a page without pictures elsewhere: -o PAGE",
+        )
     write_text_whole(path, render(facts, examples))
     return path
+
+
+def _has_pictures(page: Path) -> bool:
+    try:
+        return b"<img" in page.read_bytes()
+    except OSError:  # there is none
+        return False
 
 
 def render(facts: RunFacts, examples: Examples) -> str:

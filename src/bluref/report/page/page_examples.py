@@ -55,7 +55,7 @@ class Examples:
         judged: every judged frame, failures first.
         shown: some of them.
         held_out: whether they were held out from training, and judged by validation.
-        problem: why there are none, or no pictures of them.
+        problem: why there are none, or no pictures of them, and what to do.
     """
 
     judged: Sequence[Judged]
@@ -79,12 +79,15 @@ def find_examples(
     """
     validated = from_validation(facts.validation, step)
     try:
+        _refuse_without_footage(facts)
         recipe = recipe_from(facts.told["recipe"], Recipe, where=str(facts.run / "recipe.yaml"))
         with tempfile.TemporaryDirectory(prefix="bluref-page-") as scratch:
             footage = RunFootage(facts.run, recipe, facts.data, Path(scratch))
+            _refuse_other_footage(facts, footage)
             looked_at = _looked_at(footage, validated, tell)
     except UserError as error:
-        return Examples(worst_first(validated), [], bool(validated), error.problem)
+        problem = f"{error.problem} ({error.fix})"
+        return Examples(worst_first(validated), [], bool(validated), problem)
     by_key = {example.judged.key: example for example in looked_at}
     judged = [by_key[one.key].judged if one.key in by_key else one for one in validated]
     judged = judged or [example.judged for example in looked_at]
@@ -93,13 +96,29 @@ def find_examples(
     return Examples(worst_first(judged), shown, bool(validated))
 
 
+def _refuse_without_footage(facts: RunFacts) -> None:
+    if not facts.data.is_dir():
+        raise UserError(
+            f"the footage of {facts.run.resolve().name} is no longer in {facts.data}",
+            "say where it is now: bluref report RUN --data FOLDER",
+        )
+
+
+def _refuse_other_footage(facts: RunFacts, footage: RunFootage) -> None:
+    if footage.found.fingerprint != facts.told["data"].get("fingerprint"):
+        raise UserError(
+            f"the footage in {facts.data} is not what {facts.run.resolve().name} was trained on",
+            "bring the frames back, or say where they are: bluref report RUN --data FOLDER",
+        )
+
+
 def _looked_at(
     footage: RunFootage, validated: Sequence[Judged], tell: Callable[[int, int], None]
 ) -> list[Example]:
     """Frames that were held out; or some that were not, all over the footage."""
     known = {one.key: one for one in chosen_to_show(validated, SHOWN)}
-    keys = [key for key in known if key in footage.samples] or _spread(list(footage.samples))
-    samples = [footage.samples[key] for key in keys]
+    keys = [key for key in known if key in footage.held] or _spread(list(footage.samples))
+    samples = [footage.held.get(key) or footage.samples[key] for key in keys]
     footage.prepare(samples)
     examples = []
     for done, (key, sample) in enumerate(zip(keys, samples, strict=True), start=1):

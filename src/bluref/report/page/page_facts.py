@@ -47,14 +47,20 @@ class RunFacts:
         return "backbone" in self.told["recipe"]
 
 
-def read_facts(run: Path) -> RunFacts:
+def read_facts(run: Path, *, data: Path | None = None) -> RunFacts:
     """Read what is there.
+
+    Args:
+        run: the folder.
+        data: where its footage lies now, if it was moved.
 
     Raises:
         UserError: no run there, or its recipe.yaml was damaged.
     """
     told = read_run(run)
     notes: list[str] = []
+    if data is not None:
+        told["data"] = {**told["data"], "folder": str(data.resolve())}
     data = Path(str(told["data"].get("folder", "")))
     metrics: list[dict[str, str]] = []
     try:

@@ -39,6 +39,7 @@ from bluref.train.checking.check_leaks import leaked, repeated, shared_by_the_se
 from bluref.train.checking.check_report import CheckReport, Kind, Problem, verdict_of, worst_first
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.fitting import CROP, fitting
+from bluref.train.found_pairs import find_pairs, refuse_pairs
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 
@@ -79,9 +80,11 @@ def check(
 
     Raises:
         UserError: no such folder, no clip in it, or names of blurry and sharp frames that do not
-            agree: there is nothing to check. All else is told in the report.
+            agree: there is nothing to check. Pairs, which need no check. All else is told in the
+            report.
     """
     started = time.monotonic()
+    _refuse_pairs(data, recipe)
     clips = find_clips(data, part="train", layout=recipe.layout)
     aside = _clips_aside(data, recipe)
     frames, measured = frames_of(clips), frames_of(aside)
@@ -139,6 +142,11 @@ class _Work:
             self.found = find_training_data(
                 data, self.recipe, self.store, tell=lambda d, n: tell("decoding frames", d, n)
             )
+            if self.recipe.supervised and not any(s.truth for s in self.found.samples):
+                raise UserError(
+                    "no blurry frame has a true sharp version to learn from",
+                    "omit --supervised, or use a paired data set",
+                )
             self.recipe = fitting(self.recipe, self.found, self.store, torch.device(device))
         except UserError as error:
             known = [str(frame) for frame in self.seen.broken]
@@ -266,6 +274,16 @@ class _Work:
     def _impressions(self, frames: Sequence[Frame]) -> Mapping[Frame, Impression]:
         looks = self.seen.looks
         return {frame: looks[frame].impression for frame in frames if frame in looks}
+
+
+def _refuse_pairs(data: Path, recipe: Recipe) -> None:
+    if recipe.pairs:
+        find_pairs(data)  # refuses what is none, or is torn
+        raise UserError(
+            f"{data} holds pairs, which need no check",
+            f"learn from them: bluref train {data} --pairs",
+        )
+    refuse_pairs(data)
 
 
 def _clips_aside(data: Path, recipe: Recipe) -> list[Clip]:
