@@ -112,7 +112,10 @@ def read_run(run: Path) -> dict[str, Any]:
     """
     path = run / "recipe.yaml"
     if not path.is_file():
-        raise UserError(f"{run} holds no run", "start it without --resume, or name another folder")
+        raise UserError(
+            f"{run} holds no run",
+            "name the folder of a run; `bluref train DATA -o RUN`, without --resume, begins one",
+        )
     try:
         loaded = yaml.safe_load(path.read_text("utf-8"))
         return {part: dict(loaded[part]) for part in ("recipe", "data", "versions")}

@@ -66,7 +66,10 @@ def locked(run: Path, *, resume: bool) -> Iterator[None]:
             it cannot be written.
     """
     if resume and not (run / "recipe.yaml").is_file():
-        raise UserError(f"{run} holds no run", "start it without --resume, or name another folder")
+        raise UserError(
+            f"{run} holds no run",
+            "name the folder of a run; `bluref train DATA -o RUN`, without --resume, begins one",
+        )
     if not resume and not _is_free(run):
         raise UserError(
             f"{run} is not an empty folder; runs are never overwritten",
