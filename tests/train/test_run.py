@@ -90,8 +90,8 @@ def test_training_without_pairs_never_uses_the_truth(
 
     real = data.choose_references
 
-    def without(found, rule):
-        return [replace(sample, truth=None) for sample in real(found, rule)]
+    def without(found, rule, **how):
+        return [replace(sample, truth=None) for sample in real(found, rule, **how)]
 
     monkeypatch.setattr(data, "choose_references", without)
     train(footage, tmp_path / "without", recipe)
