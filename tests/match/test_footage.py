@@ -56,6 +56,15 @@ def test_the_reference_warped_gives_the_clean_target(clip):
     assert (pair.target - pair.clean).abs().mean() > 0.01  # only the target is blurred
 
 
+def test_photographs_of_several_sizes_make_no_pair(texture, tmp_path):
+    frames = []
+    for n, width in enumerate((240, 200)):
+        write_picture(texture(0, 200, 240)[..., :width], tmp_path / f"{n}.png")
+        frames.append(Frame("holiday", n, tmp_path / f"{n}.png"))
+    draw = FootagePairs(FrameStore(tmp_path / "store"), 128, CONFIG, only_motion(0.0), STILL)
+    assert all(draw(frames, seeded(seed)) is None for seed in range(4))
+
+
 def test_unrelated_frames_make_no_pair(texture, tmp_path):
     frames = []
     for n in range(2):

@@ -103,12 +103,15 @@ class FootagePairs:
         """A pair of the clip; None where the two frames have too little in common.
 
         Args:
-            clip: frames of one size in order of time, at least two.
+            clip: frames in order of time, at least two. A folder of photographs of several sizes
+                is a clip as well: two of different sizes make no pair.
             generator: the only source of randomness.
         """
         first = randint(generator, len(clip))
         near = [n for n in range(len(clip)) if 0 < abs(n - first) <= self.config.reach]
         second = near[randint(generator, len(near))]
+        if self.store.size(clip[first]) != self.store.size(clip[second]):
+            return None
         exposure = random_exposure(generator, self.camera)
         tone = random_tone(generator, self.tone) or (lambda picture: picture)
         side = self.crop + 2 * self.config.surround
