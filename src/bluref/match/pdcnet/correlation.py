@@ -56,9 +56,9 @@ class Tiling:
 
     def queries(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "tiles q c"]:
         """Cut into tiles of TILE^2 pixels; those beyond the picture are zero."""
-        padded = self._pad(image, 0)
-        b, c = padded.shape[:2]
-        cut = padded.view(b, c, self.rows, TILE, self.columns, TILE).permute(0, 2, 4, 3, 5, 1)
+        pixels = self._pad(image, 0).permute(0, 2, 3, 1)  # b h1 w1 c: channels side by side
+        b, c = len(pixels), pixels.shape[-1]
+        cut = pixels.reshape(b, self.rows, TILE, self.columns, TILE, c).transpose(2, 3)
         return cut.reshape(-1, TILE * TILE, c)
 
     def keys(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "tiles k c"]:
@@ -69,11 +69,9 @@ class Tiling:
     def join(self, tiles: Float[Tensor, "tiles q c"]) -> Float[Tensor, "b c h w"]:
         """The picture that tiles of queries make up: the inverse of `queries`."""
         c = tiles.shape[-1]
-        cut = tiles.view(self.batch, self.rows, self.columns, TILE, TILE, c)
-        image = cut.permute(0, 5, 1, 3, 2, 4).reshape(
-            self.batch, c, self.rows * TILE, self.columns * TILE
-        )
-        return image[..., : self.height, : self.width]
+        cut = tiles.view(self.batch, self.rows, self.columns, TILE, TILE, c).transpose(2, 3)
+        pixels = cut.reshape(self.batch, self.rows * TILE, self.columns * TILE, c)
+        return pixels.permute(0, 3, 1, 2)[..., : self.height, : self.width]
 
     def _pad(self, image: Float[Tensor, "b c h w"], margin: int) -> Float[Tensor, "b c h1 w1"]:
         bottom = self.rows * TILE - self.height + margin
@@ -90,7 +88,8 @@ def products(
     queries: Float[Tensor, "tiles q c"], keys: Float[Tensor, "tiles k c"], radius: int
 ) -> Float[Tensor, "tiles q o"]:
     """Inner product of every query with the (2 radius + 1)^2 keys around it, row by row."""
-    band: Tensor = _Band.apply(queries @ keys.transpose(1, 2), radius)  # type: ignore[no-untyped-call]
+    full: Tensor = _Compared.apply(queries, keys)  # type: ignore[no-untyped-call]
+    band: Tensor = _Band.apply(full, radius)  # type: ignore[no-untyped-call]
     return band
 
 
@@ -153,6 +152,24 @@ def _row_by_row(
             band = _band_view(of_row @ keys.transpose(1, 2), radius)
             found.append(band.reshape(columns, TILE * TILE, -1))
     return torch.cat(found)
+
+
+class _Compared(Function):
+    """All queries of a tile with all its keys: (tiles, q, c) and (tiles, k, c) to (tiles, q, k).
+
+    As autograd would have it the gradient of the keys comes channels first, and adding up windows
+    that lie across memory takes longer than all the products.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, queries: Tensor, keys: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(queries, keys)
+        return queries @ keys.transpose(1, 2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        queries, keys = ctx.saved_tensors
+        return gradient @ keys, gradient.transpose(1, 2) @ queries
 
 
 class _Windows(Function):
