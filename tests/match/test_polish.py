@@ -7,7 +7,14 @@ import torch.nn.functional as F
 from bluref.degrade.blur import blur
 from bluref.degrade.warp import warp
 from bluref.match.named import matcher_named
-from bluref.match.polish import CERTAIN, PolishedMatcher, as_exposed, likeness, polished_flow
+from bluref.match.polish import (
+    CERTAIN,
+    PolishedMatcher,
+    as_exposed,
+    likeness,
+    polished_flow,
+    sharp_share,
+)
 from bluref.match.protocol import Match, MatchesMany, Probabilistic
 
 SIZE = (128, 160)
@@ -80,6 +87,39 @@ def test_through_blur_it_still_gets_nearer(texture):
     blurry = blur(target, torch.full((1, 7, 7), 1 / 49))
     begun = field(unsteady(3, -2, 0.8))
     assert error(polished_flow(grey(blurry), grey(reference), begun)) < error(begun) * 0.7
+
+
+def smeared(image, length):
+    kernel = torch.zeros(1, length, length)
+    kernel[0, length // 2] = 1 / length
+    return blur(image, kernel)
+
+
+def test_a_polish_is_taken_from_what_is_sharp_and_not_from_what_is_smeared(texture):
+    target, reference = shifted(texture, 3, -2)
+    inner = (slice(24, -24), slice(24, -24))
+    shares = [
+        sharp_share(grey(seen), grey(reference), field(constant(3, -2)))[inner]
+        for seen in (target, smeared(target, 3), smeared(target, 21))
+    ]
+    assert shares[0].min() == 1
+    assert shares[1].mean() > 0.5
+    assert shares[2].mean() < 0.1
+
+
+def test_a_flat_picture_is_not_taken_for_a_blurred_one(texture):
+    target, _ = shifted(texture, 0, 0)
+    flat = 0.5 + 0.002 * target
+    assert sharp_share(grey(flat), grey(flat), field(constant(0, 0))).min() == 1
+
+
+def test_half_of_a_picture_is_smeared_and_the_flow_moves_in_the_other(texture):
+    target, reference = shifted(texture, 3, -2)
+    half = torch.cat((smeared(target, 25)[..., :80], target[..., 80:]), dim=-1)
+    begun = unsteady(3, -2, 0.8)
+    match = matched(PolishedMatcher(Told(begun)), half, reference)
+    change = (match.flow - begun).norm(dim=1)[0]
+    assert change[20:-20, 20:50].mean() < change[20:-20, -50:-20].mean() / 5
 
 
 def test_what_is_right_is_left_alone_and_what_is_given_is_not_written_to(texture):

@@ -39,6 +39,11 @@ BY_BLUR = 0.03
 SPARSE = 4
 # What is left of a certain match that looks like something else entirely.
 CERTAIN = 0.75
+# Energy of the target's gradient over that of what the flow leads to: with the first or less the
+# flow stays as the network found it, with the second or more it is polished.
+BLURRED = (0.4, 0.7)
+# The window over which energy is averaged, in pixels of half the size, and what noise amounts to.
+NEARBY, NOISE = 4.0, 0.5
 # Log-odds beyond which a probability is as good as certain.
 FARTHEST = 9.2
 
@@ -59,7 +64,8 @@ class PolishedMatcher(Generic[Features]):
     """A probabilistic matcher with its flow polished and its confidence reconsidered.
 
     A polished flow is right more often than the network says, and one that leads to something
-    unlike the target is not. With P the inner P_R,
+    unlike the target is not. Strong blur tells the network more than it tells the pictures: there
+    the flow stays as it is. With P the inner P_R,
 
         Q = sigmoid(a + b logit P),    confidence = Q (A + c Q (1 - A)),    A = 1 / (1 + (d / s)^2)
 
@@ -83,7 +89,8 @@ class PolishedMatcher(Generic[Features]):
     @property
     def identity(self) -> str:
         """The inner one's, and every setting."""
-        settings = (*self.odds, *SCALES, LOOK, AROUND, HALF_ALIKE, BY_BLUR, CERTAIN)
+        looks = (LOOK, AROUND, HALF_ALIKE, BY_BLUR, CERTAIN)
+        settings = (*self.odds, *SCALES, *looks, *BLURRED)
         return f"{self.matcher.identity}+polish-{'-'.join(f'{value:g}' for value in settings)}"
 
     @property
@@ -178,7 +185,8 @@ def _polished_and_judged(
     unit = np.array(size, dtype=np.float32) / np.array(whole, dtype=np.float32)
     before = _resized(flow, size) * unit
     shown = as_exposed(target, reference, before, _resized(sure, size))
-    after = polished_flow(target, shown, before)
+    change = polished_flow(target, shown, before) - before
+    after = before + sharp_share(target, shown, before)[..., None] * change
     alike = likeness(target, shown, after)
     if size == whole:
         return after, alike
@@ -208,6 +216,36 @@ def polished_flow(target: Grey, reference: Grey, flow: Field) -> Field:
         after = method.calc(_resized(target, size), _resized(reference, size), before.copy())
         flow = flow + _resized((after - before) / unit, (width, height))
     return flow
+
+
+def sharp_share(target: Grey, reference: Grey, flow: Field) -> Float32[np.ndarray, "h w"]:
+    """How much of a polish to take, in [0, 1]: none where strong blur leads it astray.
+
+    The energy of the target's gradient over that of the warped reference, at half the size: 1 where
+    both are as sharp, whatever they show.
+
+    Args:
+        target: luminance.
+        reference: luminance, of the same size and exposure.
+        flow: pixels, x first, right to a few of them.
+    """
+    height, width = target.shape
+    size = (max(width // 2, 1), max(height // 2, 1))
+    unit = np.array((size[0] / width, size[1] / height), dtype=np.float32)
+    shown = _warped(_resized(reference, size), _resized(flow, size) * unit)
+    kept = _energy(_resized(target, size)) / _energy(shown)
+    share = np.clip((kept - BLURRED[0]) / (BLURRED[1] - BLURRED[0]), 0, 1)
+    return _resized(share.astype(np.float32), (width, height))
+
+
+def _energy(picture: Grey) -> Float32[np.ndarray, "h w"]:
+    """Mean square of the gradient around each pixel, levels per pixel, and of a little noise."""
+    across, down = (
+        cv2.Sobel(picture, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1))
+    )
+    squared = across * across + down * down
+    energy: Float32[np.ndarray, "h w"] = cv2.GaussianBlur(squared, (0, 0), NEARBY) + NOISE
+    return energy
 
 
 def as_exposed(
