@@ -18,6 +18,8 @@ from bluref.media.pixels import to_array
 from bluref.media.video import stream_video
 from bluref.report import mend as module
 from bluref.report.mend import MendConfig, mend
+from bluref.report.page.page_examples import find_examples
+from bluref.report.page.page_facts import read_facts
 from bluref.restore.deblurrer import Deblurrer
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
@@ -115,6 +117,18 @@ def test_references_have_a_word_on_blurred_frames_alone(film, mended, tmp_path):
     number = max(changed, key=changed.__getitem__)
     other = 1 - next(frame.image for frame in stream_video(film) if frame.index == number)
     assert torch.equal(finish(number, other, other), other)
+
+
+def test_the_page_shows_what_references_made_of_a_frame(film, mended, tmp_path):
+    out, report = mended
+    assert "mended, with references" in report.report.read_text("utf-8")
+    run = tmp_path / "run"
+    shutil.copytree(out / "run", run)
+    facts = read_facts(run)
+    shown = find_examples(facts, step=None).shown
+    assert any(example.mended not in (None, example.output) for example in shown)
+    shutil.rmtree(run / "mended")  # as where nobody asked the references
+    assert all(example.mended is None for example in find_examples(facts, step=None).shown)
 
 
 def test_what_references_say_changes_with_the_network(film, mended):

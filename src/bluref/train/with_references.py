@@ -30,6 +30,9 @@ from bluref.train.run_targets import RunTargets, open_targets
 
 Image = Float[Tensor, "1 3 h w"]
 
+MENDED = "mended"
+"""The folder, in that of a run, of matches on what its finished network makes of each frame."""
+
 # Mean difference, of values in [0, 1], by which a frame of the film may be unlike what was decoded
 # for training: rounding to 8 bit, and colour conversions that round otherwise.
 ALIKE = 0.02
@@ -104,25 +107,50 @@ def prepare_references(
         UserError: no run there, its footage is gone, or the disk is too full.
     """
     observer = observer or Observer()
+    known = _opened(run, film, data, observer)
+    samples, bank = list(known.samples.values()), known.targets.bank
+    frames = (frame for s in samples for frame in (s.blurry, *s.references))
+    bank.store.prepare(frames, tell=observer.on_prepare)
+    bank.refresh(
+        0, samples, _AsTeacher(network), tell=lambda done, all_: observer.on_refresh(0, done, all_)
+    )
+    if known.targets.moving is not None:
+        known.targets.moving.motion.find(tell=observer.on_motion)
+    return known
+
+
+def kept_references(run: Path, film: Path, *, data: Path | None = None) -> WithReferences | None:
+    """The last word as it was had on a film, from the matches that the run keeps of it.
+
+    Args:
+        run: of the network.
+        film: one of the clips that it learnt from.
+        data: where the run's footage lies now, if it was moved.
+
+    Returns:
+        None where no film was mended with references. Of another film, calling it for a frame
+        raises a UserError.
+
+    Raises:
+        UserError: no run there, or its footage is gone.
+    """
+    return _opened(run, film, data, Observer()) if (run / MENDED).is_dir() else None
+
+
+def _opened(run: Path, film: Path, data: Path | None, observer: Observer) -> WithReferences:
+    """The blurred frames of a film and where their matches belong, there already or not."""
     targets = open_targets(run, data=data, observer=observer, without_rounds=True)
-    recipe, store = targets.recipe, targets.store
-    footage = find_footage(targets.data, recipe, store, tell=observer.on_prepare)
+    recipe = targets.recipe
+    footage = find_footage(targets.data, recipe, targets.store, tell=observer.on_prepare)
     mine = tuple(with_those_between(footage, film))
     rule = ReferenceRule(choice="near", delta=recipe.delta, refs=recipe.refs, seed=recipe.seed)
     samples: list[Sample] = []
     with suppress(UserError):  # not one has a reference: the network has to do without
         samples = choose_references(Footage(mine, footage.sharp, {}), rule)
-    store.prepare((f for s in samples for f in (s.blurry, *s.references)), tell=observer.on_prepare)
-    bank = targets.bank.beside(run / "mended")
-    bank.refresh(
-        0, samples, _AsTeacher(network), tell=lambda done, all_: observer.on_refresh(0, done, all_)
-    )
     moving = targets.moving
     if moving is not None:
-        motion = motion_of([s.blurry for s in samples], run, targets.bank)
-        motion.find(tell=observer.on_motion)
-        moving = replace(moving, motion=motion)
-    known = replace(targets, bank=bank, round=0, moving=moving)
+        moving = replace(moving, motion=motion_of([s.blurry for s in samples], run, targets.bank))
+    known = replace(targets, bank=targets.bank.beside(run / MENDED), round=0, moving=moving)
     return WithReferences(
         known, {s.blurry.position: s for s in samples if s.blurry.position is not None}
     )

@@ -34,6 +34,7 @@ class Example:
         truth: the true sharp frame, where there is one.
         thumbnail: the whole frame.
         held_out: whether training never saw it, and its figures come from validation.
+        mended: the output with the references' last word, where a film was mended with them.
     """
 
     judged: Judged
@@ -45,6 +46,7 @@ class Example:
     truth: str | None
     thumbnail: str
     held_out: bool
+    mended: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def _example(footage: RunFootage, sample: Sample, validated: Judged | None) -> E
         target=picture_uri(look.target),
         trust=trust_uri(look.trust),
         truth=None if look.truth is None else picture_uri(look.truth),
+        mended=None if look.mended is None else picture_uri(look.mended),
         thumbnail=thumbnail_uri(frame, crop),
         held_out=validated is not None,
     )

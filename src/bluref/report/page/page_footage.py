@@ -1,6 +1,7 @@
 """The frames and the network of a run that is over, opened again for its page."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from bluref.errors import UserError
 from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
@@ -19,6 +21,7 @@ from bluref.restore.deblurrer import Deblurrer
 from bluref.train.data import find_training_data
 from bluref.train.pair_batches import paired
 from bluref.train.recipe import Recipe
+from bluref.train.with_references import WithReferences, kept_references
 
 Image = Float[Tensor, "1 3 h w"]
 
@@ -39,6 +42,7 @@ class Look:
         target: the pseudo-sharp target; the blurry frame where it is silent.
         trust: in the target, 0 where it is silent.
         truth: the true sharp frame, where the footage has it.
+        mended: the output with the references' last word, where the film was mended with them.
     """
 
     crop: Crop
@@ -47,6 +51,7 @@ class Look:
     target: Image
     trust: Float[Tensor, "1 1 h w"]
     truth: Image | None
+    mended: Image | None = None
 
     @property
     def coverage(self) -> float:
@@ -81,7 +86,8 @@ class RunFootage:
     """
 
     def __init__(self, run: Path, recipe: Recipe, data: Path, scratch: Path) -> None:
-        self.run, self.recipe, self.scratch = run, recipe, scratch
+        self.run, self.recipe, self.data, self.scratch = run, recipe, data, scratch
+        self._words: dict[Path, WithReferences | None] = {}
         self.store = FrameStore(run / "frames")
         self.deblur = Deblurrer.from_pretrained(run)
         self.found = find_training_data(data, recipe, self.store)
@@ -99,7 +105,8 @@ class RunFootage:
         truth = None if sample.truth is None else self.store.cut(sample.truth, crop)
         target, trust = self._taught(sample, crop, blurry, truth)
         target = torch.where(trust > 0, target, blurry)
-        return Look(crop, blurry, self._output(sample, crop), target, trust, truth)
+        output, mended = self._output(sample, crop), self._mended(sample, crop)
+        return Look(crop, blurry, output, target, trust, truth, mended)
 
     def _taught(
         self, sample: Sample, crop: Crop, blurry: Image, truth: Image | None
@@ -122,6 +129,22 @@ class RunFootage:
         seen = self.store.cut(sample.blurry, Crop(top, left, bottom - top, right - left))
         y, x = crop.top - top, crop.left - left
         return self.deblur(seen)[..., y : y + crop.height, x : x + crop.width].clamp(0, 1)
+
+    def _mended(self, sample: Sample, crop: Crop) -> Image | None:
+        """What references made of the box in a mended film; None where they were not asked."""
+        frame, number = sample.blurry, sample.blurry.position
+        if number is None:
+            return None
+        if frame.path not in self._words:
+            self._words[frame.path] = kept_references(self.run, frame.path, data=self.data)
+        word = self._words[frame.path]
+        if word is None or number not in word.samples:
+            return None
+        image = self.store.image(frame)
+        with suppress(UserError):  # its matches are gone, or were never there
+            said = word(number, image, self.deblur(image))
+            return said[..., crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+        return None
 
     @cached_property
     def _training(self) -> PageTargets:

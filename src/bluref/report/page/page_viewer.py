@@ -91,6 +91,8 @@ def _rights(example: Example) -> dict[str, str]:
     rights = {OUTPUT: example.output, "what it learnt from": example.target}
     if example.held_out:
         rights = {OUTPUT: example.output, "what sharp frames show": example.target}
+    if example.mended is not None:
+        rights = {OUTPUT: rights.pop(OUTPUT), "mended, with references": example.mended, **rights}
     if example.truth is not None:
         rights["the truth"] = example.truth
     return rights
