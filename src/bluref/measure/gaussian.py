@@ -1,7 +1,8 @@
 """The Gaussian window that structural similarity and drift are measured through."""
 
+from collections.abc import Sequence
+
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,8 +23,17 @@ def gaussian_window(size: int, sigma: float, like: Tensor) -> Float[Tensor, " {s
 def filter_planes(
     x: Float[Tensor, "b c h w"], window: Float[Tensor, " k"]
 ) -> Float[Tensor, "b c H W"]:
-    """Filter rows and columns of each channel where the window fits: H = h - k + 1, same for W."""
-    b, c, h, w = x.shape
-    planes = x.reshape(b * c, 1, h, w)
-    planes = F.conv2d(F.conv2d(planes, window[None, None, None, :]), window[None, None, :, None])
-    return planes.reshape(b, c, *planes.shape[-2:])
+    """Filter rows and columns of each channel where the window fits: H = h - k + 1, same for W.
+
+    As sums of shifted pictures: several times as fast on a CPU as a convolution of one channel.
+    """
+    weights = window.tolist()
+    return _filter_along(_filter_along(x, weights, dim=-1), weights, dim=-2)
+
+
+def _filter_along(x: Tensor, weights: Sequence[float], *, dim: int) -> Tensor:
+    length = x.shape[dim] - len(weights) + 1
+    total = weights[0] * x.narrow(dim, 0, length)
+    for shift, weight in enumerate(weights[1:], start=1):
+        total.add_(x.narrow(dim, shift, length), alpha=weight)
+    return total
