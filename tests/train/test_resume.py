@@ -1,6 +1,7 @@
 """Killed at any moment and resumed, a run ends in the same bits as one without interruption."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import textwrap
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from bluref.errors import UserError
 from bluref.train.observe import Observer
@@ -63,6 +65,7 @@ KILL = """
     from bluref.train.recipe_file import recipe_from
     from bluref.train.run import train
     import torch
+import yaml
 
     torch.set_num_threads(int(sys.argv[4]))
     moment = sys.argv[3]
@@ -161,6 +164,16 @@ def test_lost_bank_entries_are_made_again_on_resume(digest, footage, straight, r
 def test_changed_settings_are_refused_with_the_difference(footage, straight, recipe):
     with pytest.raises(UserError, match="delta: 1 -> 2"):
         train(footage, straight, replace(recipe, delta=2), resume=True)
+
+
+def test_a_run_of_another_version_is_refused_as_such(footage, straight, recipe, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    told = yaml.safe_load((run / "recipe.yaml").read_text("utf-8"))
+    told["recipe"]["forgotten"] = told["recipe"].pop("even")
+    (run / "recipe.yaml").write_text(yaml.safe_dump(told), "utf-8")
+    with pytest.raises(UserError, match=r"version .* other settings \(even, forgotten\)"):
+        train(footage, run, recipe, resume=True)
 
 
 def test_changed_footage_is_refused(other_footage, straight, recipe):

@@ -41,6 +41,13 @@ def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> No
         write_text_whole(path, yaml.safe_dump(now, sort_keys=False))
         return
     before = read_run(run)
+    unknown = sorted(told["recipe"].keys() ^ before["recipe"].keys())
+    if unknown:
+        raise UserError(
+            f"{run} was begun by a version of BluRef with other settings ({', '.join(unknown)})",
+            f"go on with that version ({before['versions'].get('bluref')}), or start a new run"
+            " in another folder; its network can be used as it is",
+        )
     # As YAML gives it back, which knows lists but no tuples.
     changed = differences(before["recipe"], yaml.safe_load(yaml.safe_dump(told["recipe"])))
     if changed:
@@ -51,7 +58,8 @@ def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> No
     if before["data"]["fingerprint"] != told["data"]["fingerprint"]:
         raise UserError(
             f"the footage in {told['data']['folder']} is not what {run} was started with",
-            "bring the frames back, or start a new run in another folder",
+            "bring the frames back, or start a new run in another folder; where no frame has"
+            " changed, the version of BluRef has, and chooses them otherwise",
         )
     for line in differences(before["versions"], versions):
         observer.on_message(f"version changed since the run began, weights may differ: {line}")
