@@ -56,14 +56,14 @@ class Tiling:
 
     def queries(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "tiles q c"]:
         """Cut into tiles of TILE^2 pixels; those beyond the picture are zero."""
-        pixels = self._pad(image, 0).permute(0, 2, 3, 1)  # b h1 w1 c: channels side by side
+        pixels = self._padded(image, 0)
         b, c = len(pixels), pixels.shape[-1]
         cut = pixels.reshape(b, self.rows, TILE, self.columns, TILE, c).transpose(2, 3)
         return cut.reshape(-1, TILE * TILE, c)
 
     def keys(self, image: Float[Tensor, "b c h w"]) -> Float[Tensor, "tiles k c"]:
         """The window of every tile: overlapping, zero outside the picture."""
-        windows: Tensor = _Windows.apply(self._pad(image, self.radius), self.window)  # type: ignore[no-untyped-call]
+        windows: Tensor = _Windows.apply(self._padded(image, self.radius), self.window)  # type: ignore[no-untyped-call]
         return windows
 
     def join(self, tiles: Float[Tensor, "tiles q c"]) -> Float[Tensor, "b c h w"]:
@@ -73,10 +73,12 @@ class Tiling:
         pixels = cut.reshape(self.batch, self.rows * TILE, self.columns * TILE, c)
         return pixels.permute(0, 3, 1, 2)[..., : self.height, : self.width]
 
-    def _pad(self, image: Float[Tensor, "b c h w"], margin: int) -> Float[Tensor, "b c h1 w1"]:
+    def _padded(self, image: Float[Tensor, "b c h w"], margin: int) -> Float[Tensor, "b h1 w1 c"]:
+        """Zeros around it, and the channels of a pixel side by side."""
         bottom = self.rows * TILE - self.height + margin
         right = self.columns * TILE - self.width + margin
-        return F.pad(image, (margin, right, margin, bottom))
+        pixels = image.permute(0, 2, 3, 1)
+        return F.pad(pixels, (0, 0, margin, right, margin, bottom)).contiguous()
 
 
 def tiling_of(image: Float[Tensor, "b c h w"], radius: int) -> Tiling:
@@ -140,7 +142,7 @@ def _row_by_row(
     radius, window, columns = tiling.radius, tiling.window, tiling.columns
     queries = tiling.queries(target)
     queries = queries.view(tiling.batch, tiling.rows, columns, TILE * TILE, -1)
-    around = tiling._pad(reference, radius).permute(0, 2, 3, 1).contiguous()
+    around = tiling._padded(reference, radius)
     width, channels = around.shape[2:]
     size, step = (columns, window, window * channels), (TILE * channels, width * channels, 1)
     found = []
@@ -169,17 +171,23 @@ class _Compared(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401
         queries, keys = ctx.saved_tensors
-        return gradient @ keys, gradient.transpose(1, 2) @ queries
+        # Autocast, which may have brought both to one precision, is not at work here.
+        of_queries = gradient @ keys.to(gradient.dtype)
+        of_keys = gradient.transpose(1, 2) @ queries.to(gradient.dtype)
+        return of_queries.to(queries.dtype), of_keys.to(keys.dtype)
 
 
 class _Windows(Function):
-    """Windows at every TILE pixels: (b, c, h, w) to (tiles, k, c)."""
+    """Windows at every TILE pixels: (b, h, w, c) to (tiles, k, c)."""
 
     @staticmethod
-    def forward(ctx: Any, image: Tensor, window: int) -> Tensor:  # noqa: ANN401
-        ctx.size, ctx.window = image.shape, window
-        cut = image.unfold(2, window, TILE).unfold(3, window, TILE)
-        return cut.permute(0, 2, 3, 4, 5, 1).reshape(-1, window * window, image.shape[1])
+    def forward(ctx: Any, pixels: Tensor, window: int) -> Tensor:  # noqa: ANN401
+        ctx.size, ctx.window = pixels.shape, window
+        b, height, width, c = pixels.shape
+        rows, columns = (height - window) // TILE + 1, (width - window) // TILE + 1
+        size = (b, rows, columns, window, window * c)
+        step = (height * width * c, TILE * width * c, TILE * c, width * c, 1)
+        return pixels.contiguous().as_strided(size, step).reshape(-1, window * window, c)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
@@ -187,15 +195,15 @@ class _Windows(Function):
 
 
 class _Overlay(Function):
-    """Windows added up where they overlap: (tiles, k, c) to (b, c, h, w)."""
+    """Windows added up where they overlap: (tiles, k, c) to (b, h, w, c)."""
 
     @staticmethod
     def forward(ctx: Any, windows: Tensor, size: torch.Size, window: int) -> Tensor:  # noqa: ANN401
         ctx.window = window
-        b, c, height, width = size
+        b, height, width, c = size
         rows, columns = (height - window) // TILE + 1, (width - window) // TILE + 1
         parts = windows.view(b, rows, columns, window, window, c)
-        image = windows.new_zeros(b, height, width, c)
+        pixels = windows.new_zeros(b, height, width, c)
         # The k-th rows of TILE pixels of all windows lie side by side; they never overlap.
         for top in range(0, window, TILE):
             high = min(TILE, window - top)
@@ -203,11 +211,11 @@ class _Overlay(Function):
                 wide = min(TILE, window - left)
                 part = parts[:, :, :, top : top + high, left : left + wide]
                 step = (height * width * c, TILE * width * c, width * c, TILE * c, c, 1)
-                view = image.as_strided(
+                view = pixels.as_strided(
                     (b, rows, high, columns, wide, c), step, (top * width + left) * c
                 )
                 view += part.permute(0, 1, 3, 2, 4, 5)
-        return image.permute(0, 3, 1, 2)
+        return pixels
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401

@@ -179,15 +179,16 @@ class LocalGOCor(SteepestDescent):
         self.scaling = nn.Parameter(torch.ones(1))
 
     def forward(
-        self, target: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"], *, steps: int
-    ) -> Float[Tensor, "b o h w"]:
+        self, target: Float[Tensor, "b c h w"], reference: Float[Tensor, "n c h w"], *, steps: int
+    ) -> Float[Tensor, "n o h w"]:
         """Scores of the (2 radius + 1)^2 reference pixels around every target pixel.
 
-        Ordered as in `local_correlation`; a score is the mean over channels.
+        Ordered as in `local_correlation`; a score is the mean over channels. The filters are made
+        from the target alone, once for all of its references.
 
         Args:
             target: features.
-            reference: features of the same size.
+            reference: features of the same size: as many, or several times as many.
             steps: of steepest descent.
         """
         tiling = tiling_of(target, self.radius)
@@ -205,7 +206,9 @@ class LocalGOCor(SteepestDescent):
             curvature = answer.square().sum(-1, keepdim=True) + damping * steepness
             length = self.log_step.exp() * steepness / curvature.clamp(min=1e-8)
             filters = filters - length * gradient
-        return tiling.join(products(filters, tiling.keys(reference), self.radius)) / channels
+        several, times = tiling_of(reference, self.radius), len(reference) // len(target)
+        filters = filters.repeat(times, 1, 1)
+        return several.join(products(filters, several.keys(reference), self.radius)) / channels
 
 
 def _size(features: Float[Tensor, "b c h w"]) -> tuple[int, int]:

@@ -31,6 +31,24 @@ def block(
     return layers.append(nn.LeakyReLU(LEAK))
 
 
+def side_by_side(
+    first: Float[Tensor, "b _ h w"], *others: Float[Tensor, "b _ h w"]
+) -> Float[Tensor, "b c h w"]:
+    """Maps as the channels of one, with the precision and the layout in memory of the first.
+
+    That is the large one, of what convolutions gave; a flow of two channels beside it in float32
+    would else have all of it copied twice, to float32 and back.
+    """
+    layout = torch.channels_last if is_channels_last(first) else torch.contiguous_format
+    alike = (x.to(first.dtype).contiguous(memory_format=layout) for x in others)
+    return torch.cat((first, *alike), dim=1)
+
+
+def is_channels_last(x: Float[Tensor, "b c h w"]) -> bool:
+    """Whether the channels of a pixel lie side by side in memory, and not those of one channel."""
+    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+
+
 class Decoder(nn.Module):
     """Scores and what is known so far to features and a flow (or mapping) of two channels.
 
@@ -173,9 +191,11 @@ class Uncertainty(nn.Module):
         )
         self.head = nn.Conv2d(second, outputs, 3, padding=1)
 
-    def forward(self, *known: Float[Tensor, "b _ h w"]) -> Float[Tensor, "b p h w"]:
+    def forward(
+        self, features: Float[Tensor, "b _ h w"], *known: Float[Tensor, "b _ h w"]
+    ) -> Float[Tensor, "b p h w"]:
         """The parameters from everything, concatenated."""
-        found: Tensor = self.head(self.blocks(torch.cat(known, dim=1)))
+        found: Tensor = self.head(self.blocks(side_by_side(features, *known)))
         return found
 
 

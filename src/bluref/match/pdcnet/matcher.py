@@ -78,6 +78,8 @@ class PDCMatcher:
     def match(self, target: Picture, reference: Picture) -> Match:
         """Match each target with the reference at the same place in the batch.
 
+        Where there are several times as many references, the targets stand for as many batches.
+
         Raises:
             ValueError: the pictures differ in size.
         """
@@ -98,8 +100,7 @@ class PDCMatcher:
         found: list[Match] = []
         for start in range(0, len(references), together):
             some = [reference.encoded for reference in references[start : start + together]]
-            repeated = Picture(target.encoded.repeated(len(some)), target.size)
-            many = self.match(repeated, Picture(joined(some), references[start].size))
+            many = self.match(target, Picture(joined(some), references[start].size))
             for place in range(len(some)):
                 items = slice(place * count, (place + 1) * count)
                 found.append(Match(many.flow[items], many.confidence[items], many.inside[items]))

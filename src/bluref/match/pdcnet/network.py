@@ -20,6 +20,8 @@ from bluref.match.pdcnet.layers import (
     ScoreUncertainty,
     Uncertainty,
     doubling,
+    is_channels_last,
+    side_by_side,
 )
 from bluref.match.pdcnet.mixture import Estimate, Spread
 from bluref.match.pdcnet.pyramid import Pyramid, SmallPyramid, VGGPyramid, unit_length
@@ -54,10 +56,6 @@ class Encoded:
         """Some items of the batch."""
         coarse = {stride: f[items] for stride, f in self.coarse.items()}
         return Encoded(coarse, {stride: f[items] for stride, f in self.fine.items()}, self.size)
-
-    def repeated(self, times: int) -> "Encoded":
-        """The batch several times over."""
-        return joined([self] * times)
 
 
 def joined(batches: Sequence[Encoded]) -> Encoded:
@@ -165,16 +163,19 @@ class PDCNet(nn.Module):
 
         Args:
             target: what is to be matched.
-            reference: what it is matched with.
+            reference: what it is matched with: as many pictures, or several times as many, where
+                the targets stand for as many batches of references, one after the other.
             disturbance: pixels, on a grid of any size over the picture: added to what the coarse
                 branch found. In training, it teaches the fine branch to mend larger errors than
                 small pictures let the coarse one make.
 
         Raises:
-            ValueError: the two pictures differ in size.
+            ValueError: the two pictures differ in size, or the numbers do not fit.
         """
         if target.size != reference.size:
             raise ValueError(f"sizes must be equal, got {target.size} and {reference.size}")
+        if reference.count % target.count:
+            raise ValueError(f"{reference.count} references do not fit {target.count} targets")
         found: dict[int, Estimate] = {}
         found[4], _ = self._mapping(target.coarse[16], reference.coarse[16])
         before = _doubled(found[4], self.double_coarse)
@@ -189,11 +190,12 @@ class PDCNet(nn.Module):
         return found
 
     def _mapping(
-        self, target: Float[Tensor, "b c h w"], reference: Float[Tensor, "b c h w"]
+        self, target: Float[Tensor, "b c h w"], reference: Float[Tensor, "n c h w"]
     ) -> tuple[Estimate, Tensor]:
         """Level 4: a global search that needs no flow to start from."""
         level: Level = self.levels["4"]  # type: ignore[assignment]
         dtype = self.double_coarse.weight.dtype
+        target = _several(target, len(reference) // len(target))
         target, reference = unit_length(target.to(dtype)), unit_length(reference.to(dtype))
         with _exactly(target):
             # The filters' 2 x 2 system is nearly singular: it cannot be solved in half precision.
@@ -201,7 +203,7 @@ class PDCNet(nn.Module):
         expected = self._expected(scores, (reference.shape[-2], reference.shape[-1]))
         scores = F.leaky_relu(scores, LEAK)
         empty = torch.zeros_like(scores[:, :2])
-        features, mapping = level.decoder(torch.cat((scores, empty), dim=1))
+        features, mapping = level.decoder(side_by_side(scores, empty))
         mapping = mapping.to(dtype) + expected
         h, w = mapping.shape[-2:]
         # The decoder gives places in [-1, 1], the ends being the centres of the outermost cells.
@@ -226,25 +228,26 @@ class PDCNet(nn.Module):
         self,
         number: int,
         target: Float[Tensor, "b c h w"],
-        reference: Float[Tensor, "b c h w"],
+        reference: Float[Tensor, "n c h w"],
         before: Estimate,
-        *extra: Float[Tensor, "b 2 h w"],
+        *extra: Float[Tensor, "n 2 h w"],
     ) -> tuple[Estimate, Tensor]:
         """Levels 3 to 1: a search around where the level before points."""
         level: Level = self.levels[str(number)]  # type: ignore[assignment]
         warped = _warp_features(reference, before.flow / STRIDE[number])
-        plain = local_correlation(target, warped, self.config.radius)
+        each = _several(target, len(warped) // len(target))
+        plain = local_correlation(each, warped, self.config.radius)
         steps = self.config.local_steps[number]
         scores = self.local_gocor(target, warped, steps=steps) if steps else plain
         scores = F.leaky_relu(scores, LEAK)
         shown = before.flow
         if self.config.relative_flow and BRANCH[number] == "fine":
             shown = shown - shown.mean(dim=(2, 3), keepdim=True)
-        known = torch.cat((scores, shown, *extra, before.uncertainty), dim=1)
+        known = side_by_side(scores, shown, *extra, before.uncertainty)
         features, residual = level.decoder(known)
         flow = before.flow + residual
         if level.refinement is not None:
-            refined, correction = level.refinement(torch.cat((features, shown + residual), dim=1))
+            refined, correction = level.refinement(side_by_side(features, shown + residual))
             flow = flow + correction
             features = features + refined
         told = level.uncertainty(level.of_scores(plain), features, before.uncertainty, shown)
@@ -305,4 +308,11 @@ def _warp_features(
     x = 2 * at[:, 0] / max(w - 1, 1) - 1
     y = 2 * at[:, 1] / max(h - 1, 1) - 1
     grid = torch.stack((x, y), dim=-1)
-    return F.grid_sample(features, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    warped = F.grid_sample(features, grid, padding_mode="zeros", align_corners=True)
+    layout = torch.channels_last if is_channels_last(features) else torch.contiguous_format
+    return warped.contiguous(memory_format=layout)
+
+
+def _several(features: Float[Tensor, "b c h w"], times: int) -> Float[Tensor, "n c h w"]:
+    """The batch several times over."""
+    return features if times == 1 else torch.cat([features] * times)
