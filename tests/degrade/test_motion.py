@@ -131,6 +131,16 @@ def test_a_picture_does_not_depend_on_those_beside_it():
     torch.testing.assert_close(together[:1], alone)
 
 
+def test_what_is_not_wanted_at_the_margin_is_left_out_and_changes_nothing():
+    generator = torch.Generator().manual_seed(3)
+    sharp = torch.rand(1, 3, 45, 52, generator=generator)
+    before, after = (6 * torch.randn(1, 2, 45, 52, generator=generator) for _ in range(2))
+    motion, shutter = Motion(before, after), Shutter(1.3, softness=0.2)
+    whole = expose_along(sharp, motion, shutter)
+    inner = expose_along(sharp, motion, shutter, margin=9)
+    torch.testing.assert_close(inner, whole[..., 9:-9, 9:-9])
+
+
 def test_shutters_are_drawn_within_bounds_by_the_generator_alone():
     config = ShutterConfig(exposure=(0.5, 2.0), softness=(0.1, 0.3), gamma=(1.5, 1.6))
     drawn = [random_shutter(torch.Generator().manual_seed(k), 1.2, config) for k in range(64)]

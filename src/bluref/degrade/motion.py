@@ -109,8 +109,13 @@ def random_shutter(generator: torch.Generator, usual: float, config: ShutterConf
 
 
 def expose_along(
-    sharp: Float[Tensor, "b 3 h w"], motion: Motion, shutter: Shutter, *, moments: int | None = None
-) -> Float[Tensor, "b 3 h w"]:
+    sharp: Float[Tensor, "b 3 h w"],
+    motion: Motion,
+    shutter: Shutter,
+    *,
+    moments: int | None = None,
+    margin: int = 0,
+) -> Float[Tensor, "b 3 h2 w2"]:
     """The mean in linear light of the frame moved along its motion while the shutter is open.
 
     Paths are straight on either side of the frame. What the frame does not show, since something
@@ -122,16 +127,19 @@ def expose_along(
         shutter: how long, and how.
         moments: of the exposure that are added up; else as many as the fastest of all pictures
             asks for. With a number a picture does not depend on those beside it.
+        margin: pixels on every side that things may come in from, and that are not wanted.
     """
     light = sharp.clamp(0, 1).pow(shutter.gamma)
     steps = ((moments or _moments(motion.speed(), shutter)) - 1) // 2
     weight = shutter.openness(0.0)
-    total, weights = light * weight, weight
-    size = light.shape[-2:]
+    size = (light.shape[-2], light.shape[-1])
+    inner = (..., slice(margin, size[0] - margin), slice(margin, size[1] - margin))
+    total, weights = light[inner] * weight, weight
     for flow in (halved(motion.before), halved(motion.after)):
         for time, here in _paths(flow, shutter.exposure / 2, steps):
             weight = shutter.openness(time)
-            total = total + weight * warp(light, resized(here, size), mode="bilinear")
+            path = resized(here, size)[inner] + margin  # from the corner of the whole
+            total = total + weight * warp(light, path, mode="bilinear")
             weights += weight
     return (total / weights).clamp(DARKEST, 1).pow(1 / shutter.gamma)
 

@@ -35,12 +35,10 @@ def path_back(
         path ends.
     """
     here = -time * flow if start is None else start
-    moved = torch.zeros_like(flow[:, :1])
+    before = here
     for _ in range(rounds):
-        there = -time * warp(flow, here, mode="bilinear")
-        moved = length(here - there)
-        here = there
-    return here, moved
+        before, here = here, -time * warp(flow, here, mode="bilinear")
+    return here, length(before - here)
 
 
 def halved(flow: Float[Tensor, "b 2 H W"]) -> Float[Tensor, "b 2 h w"]:
@@ -53,7 +51,9 @@ def resized(flow: Float[Tensor, "b 2 H W"], size: Sequence[int]) -> Float[Tensor
     """The flow on a grid of another size, in pixels of that grid."""
     h, w = flow.shape[-2:]
     factors = flow.new_tensor((size[1] / w, size[0] / h))[:, None, None]
-    return F.interpolate(flow, tuple(size), mode="bilinear") * factors
+    if size[0] * size[1] < h * w:
+        return F.interpolate(flow, tuple(size), mode="bilinear") * factors
+    return F.interpolate(flow * factors, tuple(size), mode="bilinear")
 
 
 def length(vectors: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 1 h w"]:

@@ -92,7 +92,7 @@ class MotionBatches:
         shutter = random_shutter(generator, self.exposure, self.shutter)
         sharp = self.store.cut(frame, box)
         inner = (..., slice(margin, margin + side), slice(margin, margin + side))
-        blurry = expose_along(sharp, motion, shutter)[inner]
+        blurry = expose_along(sharp, motion, shutter, margin=margin)
         exposure = random_exposure(generator, self.camera)
         return exposure(blurry, torch.zeros_like(blurry[:, :1])), sharp[inner]
 
