@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from bluref.frames.journal import FORMAT, Journal
 from bluref.frames.measured import Row, measure
 from bluref.frames.roles import Judged, judge
 from bluref.frames.sources import Source, find_sources
+from bluref.frames.workers import one_core_each
 from bluref.media.whole import write_text_whole
 
 MEASURED = ".measured"
@@ -98,7 +99,7 @@ def _measure_all(
     stop = threading.Event()
     done: list[_Done] = []
     failed: list[LeftOut] = []
-    with ThreadPoolExecutor(config.jobs) as pool:
+    with one_core_each(config.jobs) as pool:
         futures = [pool.submit(_measure_one, s, out, config, tell, stop) for s in sources]
         try:
             ended, _ = wait(futures, return_when=FIRST_EXCEPTION)

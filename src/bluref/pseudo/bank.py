@@ -11,9 +11,8 @@ import json
 import os
 import shutil
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -29,6 +28,7 @@ from bluref.frames.clip import Frame
 from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
+from bluref.frames.workers import one_core_each
 from bluref.match.protocol import Matcher
 from bluref.media.whole import whole_file
 from bluref.pseudo.colour import gains
@@ -157,7 +157,7 @@ class Bank:
     ) -> None:
         workers = os.cpu_count() or 1
         waiting: list[Future[None]] = []
-        with _single_threaded(workers) as pool:
+        with one_core_each(workers) as pool:
             for done, sample in enumerate(samples):
                 key = self._key(sample, teacher)
                 if not _is_whole(self._path(round_, sample), key):
@@ -284,17 +284,6 @@ class Bank:
             "frames": [self.store.identity(frame) for frame in frames],
         }
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
-
-
-@contextmanager
-def _single_threaded(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool whose workers compute on one core each: they fill the machine together."""
-    threads = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(threads)  # what threads that are still to come begin with
 
 
 def _is_whole(path: Path, key: str) -> bool:

@@ -6,18 +6,16 @@ folders a part that is spread over all of it is looked at, and of long videos th
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from bluref.errors import UserError
 from bluref.frames.clip import Clip, Frame
+from bluref.frames.workers import one_core_each
 from bluref.measure.likeness import Impression, impression
 from bluref.media.picture import picture_size, read_picture
 from bluref.media.video import stream_video
@@ -102,7 +100,7 @@ def survey(frames: Sequence[Frame], *, tell: Tell = lambda done, total: None) ->
         except UserError as error:
             return error
 
-    with _workers() as pool:
+    with one_core_each(os.cpu_count() or 1) as pool:
         seen_ones = zip(pictures, pool.map(glance, pictures), strict=True)
         for done, (frame, seen) in enumerate(seen_ones, start=1):
             if isinstance(seen, UserError):
@@ -203,14 +201,3 @@ def _spread(frames: Sequence[Frame], most: int) -> Sequence[Frame]:
     if len(frames) <= most:
         return frames
     return [frames[place * len(frames) // most] for place in range(most)]
-
-
-@contextmanager
-def _workers() -> Iterator[ThreadPoolExecutor]:
-    """As many threads as there are cores, each computing on one."""
-    threads, count = torch.get_num_threads(), os.cpu_count() or 1
-    try:
-        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool
-    finally:
-        torch.set_num_threads(threads)
