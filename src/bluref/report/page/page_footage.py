@@ -131,20 +131,23 @@ class RunFootage:
         return self.deblur(seen)[..., y : y + crop.height, x : x + crop.width].clamp(0, 1)
 
     def _mended(self, sample: Sample, crop: Crop) -> Image | None:
-        """What references made of the box in a mended film; None where they were not asked."""
+        """What references made of the box in a mended film; None where they had no word."""
         frame, number = sample.blurry, sample.blurry.position
-        if number is None:
-            return None
-        if frame.path not in self._words:
-            self._words[frame.path] = kept_references(self.run, frame.path, data=self.data)
-        word = self._words[frame.path]
-        if word is None or number not in word.samples:
+        word = None if number is None else self._word_on(frame.path)
+        if number is None or word is None or number not in word.samples:
             return None
         image = self.store.image(frame)
         with suppress(UserError):  # its matches are gone, or were never there
             said = word(number, image, self.deblur(image))
             return said[..., crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         return None
+
+    def _word_on(self, film: Path) -> WithReferences | None:
+        if film not in self._words:
+            self._words[film] = None
+            with suppress(UserError):  # a page shows what there is
+                self._words[film] = kept_references(self.run, film, data=self.data)
+        return self._words[film]
 
     @cached_property
     def _training(self) -> PageTargets:
