@@ -18,7 +18,7 @@ from bluref.frames.sharp import sharp_frames
 from bluref.frames.store import FrameStore
 from bluref.match.files import load_matcher
 from bluref.match.pdcnet.matcher import PDCMatcher
-from bluref.match.polish import PolishedMatcher, as_exposed, likeness, reconsidered
+from bluref.match.polish import PolishedMatcher, reconsidered
 from bluref.match.scoring import blurred_pairs
 from bluref.measure.matching import correct_within
 from bluref.weights.precision import prefers_bf16
@@ -26,25 +26,22 @@ from bluref.weights.precision import prefers_bf16
 SEED = 777
 LENGTHS = (0.0, 5.0, 10.0, 20.0, 40.0)
 TAKEN = 4000  # pixels of each pair
+STARTING = (0.51, 1.16)  # odds by which neighbours are believed meanwhile; they matter little
 
 
 def gather(matcher: PDCMatcher, pairs) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """P_R of the network, likeness of the polished flow, and whether that is right."""
-    polished = PolishedMatcher(matcher)
+    """What is claimed of the polished flow, its likeness, and whether it is right."""
+    polished = PolishedMatcher(matcher, STARTING)
     rows = []
     for pair in pairs:
         target, reference = polished.encode(pair.target), polished.encode(pair.reference)
-        sure = matcher.match(target.features, reference.features).confidence
-        claimed = sure * matcher.most
-        flow = polished.match(target, reference).flow
-        field = flow[0].permute(1, 2, 0).contiguous().numpy()
-        shown = as_exposed(target.grey[0], reference.grey[0], field, sure[0, 0].numpy())
-        alike = torch.from_numpy(likeness(target.grey[0], shown, field))
+        found = matcher.match(target.features, reference.features)
+        flow, claimed, alike = polished.judged(target, reference, found)
         valid = (pair.valid & (claimed > 0))[0, 0]
         errors = (flow - pair.flow)[0].permute(1, 2, 0)[valid]
         right = correct_within(errors, matcher.radius).float()
         chosen = torch.randperm(len(right))[:TAKEN]
-        rows.append([x[chosen] for x in (claimed[0, 0][valid], alike[valid], right)])
+        rows.append([x[chosen] for x in (claimed[0, 0][valid], alike[0, 0][valid], right)])
     claimed, alike, right = (torch.cat(column) for column in zip(*rows, strict=True))
     return claimed, alike, right
 

@@ -7,14 +7,8 @@ import torch.nn.functional as F
 from bluref.degrade.blur import blur
 from bluref.degrade.warp import warp
 from bluref.match.named import matcher_named
-from bluref.match.polish import (
-    CERTAIN,
-    PolishedMatcher,
-    as_exposed,
-    likeness,
-    polished_flow,
-    sharp_share,
-)
+from bluref.match.pictures import as_exposed, likeness, polished_flow, sharp_share
+from bluref.match.polish import CERTAIN, PolishedMatcher
 from bluref.match.protocol import Match, MatchesMany, Probabilistic
 
 SIZE = (128, 160)
@@ -141,6 +135,7 @@ def test_any_size_will_do(texture, size):
 
 def test_pictures_beyond_full_hd_are_polished_at_its_size(texture, monkeypatch):
     import bluref.match.polish as room
+    from bluref.match import pictures
 
     target, reference = shifted(texture, 3, -2)
     begun = unsteady(3, -2, 0.8)
@@ -148,7 +143,7 @@ def test_pictures_beyond_full_hd_are_polished_at_its_size(texture, monkeypatch):
     monkeypatch.setattr(room, "MOST_PIXELS", SIZE[0] * SIZE[1] // 4)
     resize = cv2.resize
     monkeypatch.setattr(
-        room.cv2, "resize", lambda p, size, **how: seen.append(size) or resize(p, size, **how)
+        pictures.cv2, "resize", lambda p, size, **how: seen.append(size) or resize(p, size, **how)
     )
     match = matched(PolishedMatcher(Told(begun)), target, reference)
     assert min(seen) == (SIZE[1] // 8, SIZE[0] // 8)

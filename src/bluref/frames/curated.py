@@ -1,12 +1,12 @@
 """A curated folder as clips: roles are those of its frames.csv, whoever wrote them there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bluref.errors import UserError
 from bluref.frames.clip import Clip, Frame
-from bluref.frames.frame_table import TABLE, FrameRow, read_table
-from bluref.media.video import is_video
+from bluref.frames.frame_table import TABLE, FrameRow, read_lines
+from bluref.media.video import count_frames, is_video, probe_video
 
 
 def read_curated(folder: Path) -> list[Clip]:
@@ -17,10 +17,11 @@ def read_curated(folder: Path) -> list[Clip]:
             frame has a role.
     """
     shots: dict[tuple[str, int], list[FrameRow]] = {}
-    for row in read_table(folder):
+    lines = read_lines(folder)
+    _check_files(folder, lines)
+    for _, row in lines:
         shots.setdefault((row.clip, row.shot), []).append(row)
     many = {clip for clip, _ in shots if sum(other == clip for other, _ in shots) > 1}
-    _check_files(folder, [row for rows in shots.values() for row in rows])
     clips = []
     for (clip, shot), rows in sorted(shots.items()):
         name = f"{clip}/shot-{shot:02d}" if clip in many else clip
@@ -42,23 +43,53 @@ def _frame(clip: str, row: FrameRow) -> Frame:
     return Frame(clip, row.index, row.file, row.position)
 
 
-def _check_files(folder: Path, rows: Sequence[FrameRow]) -> None:
-    """Name the first line whose file is gone, or is a video without a position."""
+def _check_files(folder: Path, lines: Sequence[tuple[int, FrameRow]]) -> None:
+    """Name the first line whose file is gone, or is a video without such a frame.
+
+    Raises:
+        UserError: there is one.
+    """
     there: dict[Path, bool] = {}
-    for row in rows:
+    for line, row in lines:
         if row.role == "skip":
             continue
-        where = f"{folder / TABLE}: {row.clip} frame {row.index}"
+        where = f"{folder / TABLE} line {line}"
         if row.file not in there:
             there[row.file] = row.file.is_file()
         if not there[row.file]:
             raise UserError(
                 f"{where}: {row.file} is not there",
-                "bring the clips back to where they were curated, or curate them where they are now"
-                " (curate --extract keeps copies inside the folder, which then may be moved)",
+                "mend the name; or bring the clips back to where they were curated, or curate them"
+                " where they are now (curate --extract keeps copies inside the folder, which then"
+                " may be moved)",
             )
         if row.position is None and is_video(row.file):
             raise UserError(
                 f"{where}: it has no position in the video {row.file}",
                 "fill in the number of the frame in the video, from 0",
             )
+    for (line, row), frames in _beyond(lines):
+        raise UserError(
+            f"{folder / TABLE} line {line}: {row.file} has {frames} frames, none of number"
+            f" {row.position}",
+            "mend the position, which counts from 0; or curate again, if the video has changed",
+        )
+
+
+def _beyond(
+    lines: Sequence[tuple[int, FrameRow]],
+) -> Iterator[tuple[tuple[int, FrameRow], int]]:
+    """Lines whose position lies beyond what their video holds, and how many frames that is."""
+    last: dict[Path, tuple[int, FrameRow]] = {}
+    for line, row in lines:
+        if row.role != "skip" and row.position is not None:
+            before = last.get(row.file)
+            if before is None or row.position > (before[1].position or 0):
+                last[row.file] = (line, row)
+    for file, (line, row) in last.items():
+        position = row.position or 0
+        # What a file says of itself may be wrong: before anybody is blamed it is counted.
+        if is_video(file) and position >= probe_video(file).frames:
+            frames = count_frames(file)
+            if position >= frames:
+                yield (line, row), frames

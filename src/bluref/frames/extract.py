@@ -1,6 +1,8 @@
 """Copies of the frames that have a role, as pictures beside their table."""
 
-from collections.abc import Callable, Sequence
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +10,12 @@ from bluref.errors import UserError
 from bluref.frames.frame_table import FrameRow
 from bluref.media.picture import read_picture, write_picture
 from bluref.media.video import stream_video
+from bluref.media.whole import write_text_whole
 
 FRAMES = "frames"
 """Folder in DATA that holds a folder of pictures per clip."""
+ORIGIN = ".origin"
+"""In that of a clip: digest of the files that its pictures were made from."""
 
 
 def extract(
@@ -18,8 +23,8 @@ def extract(
 ) -> list[FrameRow]:
     """Write every sharp and blurry frame as `out`/frames/CLIP/NNNNNN.png, upright.
 
-    A picture that is there already is kept, so that an interrupted extraction goes on: run with the
-    same clips, it holds what it is named after.
+    A picture that is there already is kept, so that an interrupted extraction goes on; where the
+    clip of that name is another one now, or has changed, its pictures are made anew.
 
     Args:
         rows: of the whole table.
@@ -37,6 +42,7 @@ def extract(
         for place, row in enumerate(rows)
         if row.role != "skip"
     }
+    _forget_others(rows, targets)
     missing = {place: path for place, path in targets.items() if not path.is_file()}
     by_file: dict[Path, list[int]] = {}
     for place in missing:
@@ -64,3 +70,31 @@ def extract(
         replace(row, file=targets[place], position=None) if place in targets else row
         for place, row in enumerate(rows)
     ]
+
+
+def _forget_others(rows: Sequence[FrameRow], targets: Mapping[int, Path]) -> None:
+    """Remove the pictures of clips that are not what they were made from, and say what is to come.
+
+    Raises:
+        UserError: a file of a clip is gone, or the folder cannot be written.
+    """
+    files: dict[Path, set[Path]] = {}
+    for place, target in targets.items():
+        files.setdefault(target.parent, set()).add(rows[place].file)
+    for folder, sources in files.items():
+        origin = folder / ORIGIN
+        now = _digest(sources)
+        if origin.is_file() and origin.read_text("utf-8", "replace") == now:
+            continue
+        for picture in folder.glob("*.png"):
+            picture.unlink()
+        write_text_whole(origin, now)
+
+
+def _digest(files: Iterable[Path]) -> str:
+    """Of which files they are, their sizes and ages."""
+    try:
+        told = [f"{f}|{f.stat().st_size}|{f.stat().st_mtime_ns}" for f in sorted(files)]
+    except OSError as error:
+        raise UserError(f"cannot read {error.filename}: {error.strerror}", "curate again") from None
+    return hashlib.blake2b(os.fsencode("|".join(told)), digest_size=16).hexdigest()

@@ -94,7 +94,40 @@ def read_table(folder: Path) -> list[FrameRow]:
     Raises:
         UserError: there is none, or a line of it is wrong: the message names the line.
     """
+    return [row for _, row in read_lines(folder)]
+
+
+def read_lines(folder: Path) -> list[tuple[int, FrameRow]]:
+    """The same with the number of each row's line, for whoever finds more that is wrong."""
     path = folder / TABLE
+    reader = _reader(path)
+    rows: list[tuple[int, FrameRow]] = []
+    seen: dict[tuple[str, int], int] = {}
+    try:
+        for cells in reader:
+            line = reader.line_num - _lines_within(cells)
+            row = _row(cells, folder, f"{path} line {line}")
+            first = seen.setdefault((row.clip, row.index), line)
+            if first != line:
+                raise UserError(
+                    f"{path} line {line}: frame {row.index} of clip {row.clip!r} is in"
+                    f" line {first} already",
+                    "remove one of the two lines",
+                )
+            rows.append((line, row))
+    except csv.Error as error:
+        raise UserError(
+            f"{path} line {reader.line_num}: {error}", "mend that line, or curate again"
+        ) from None
+    return rows
+
+
+def _reader(path: Path) -> "csv.DictReader[str]":
+    """What reads its rows, by the separator that it has.
+
+    Raises:
+        UserError: it cannot be read, or lacks a column.
+    """
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -110,31 +143,22 @@ def read_table(folder: Path) -> list[FrameRow]:
             f"{path} line 1: there is no column {missing[0]!r}",
             f"put back the first line: {','.join(COLUMNS)}",
         )
-    rows: list[FrameRow] = []
-    seen: dict[tuple[str, int], int] = {}
-    try:
-        for cells in reader:
-            row = _row(cells, folder, f"{path} line {reader.line_num}")
-            first = seen.setdefault((row.clip, row.index), reader.line_num)
-            if first != reader.line_num:
-                raise UserError(
-                    f"{path} line {reader.line_num}: frame {row.index} of clip {row.clip!r} is in"
-                    f" line {first} already",
-                    "remove one of the two lines",
-                )
-            rows.append(row)
-    except csv.Error as error:
-        raise UserError(
-            f"{path} line {reader.line_num}: {error}", "mend that line, or curate again"
-        ) from None
-    return rows
+    return reader
+
+
+def _lines_within(cells: Mapping[str | None, str | list[str] | None]) -> int:
+    """Ends of lines inside a row: a quote that is not closed runs on to the end of the file."""
+    told = [
+        text for cell in cells.values() for text in (cell if isinstance(cell, list) else [cell])
+    ]
+    return sum(text.rstrip("\r\n").count("\n") for text in told if text)
 
 
 def _row(cells: Mapping[str | None, str | None], folder: Path, where: str) -> FrameRow:
     if None in cells or None in cells.values():
         raise UserError(
             f"{where}: it has {'more' if None in cells else 'fewer'} cells than the first line",
-            "put a name that holds a comma into quotes, and leave no cell out",
+            "put a name that holds a comma into quotes, close every quote, and leave no cell out",
         )
     told = {str(name).strip(): str(value).strip() for name, value in cells.items()}
     role = told["role"].lower()

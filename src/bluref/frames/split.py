@@ -63,12 +63,22 @@ def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Foot
         truth |= {f.key: clip.truth[f.index] for f in mine if f.index in clip.truth}
     for frames, role in ((blurry, "blurry"), (sharp, "sharp")):
         if not frames:
-            raise UserError(
-                f"no frame is left for the {role} set",
-                "give longer clips (at least two frames), or another --split",
-            )
+            raise _without(role, known=all(clip.roles_known for clip in clips))
     _refuse_shared(blurry, sharp)
     return Footage(tuple(blurry), tuple(sharp), truth)
+
+
+def _without(role: str, *, known: bool) -> UserError:
+    """What to tell of an empty set."""
+    if known:
+        return UserError(
+            f"no frame is {role}, as the roles stand",
+            "curate clips with blurred and with sharp moments, or give roles by hand",
+        )
+    return UserError(
+        f"no frame is left for the {role} set",
+        "give longer clips (at least two frames), or another --split",
+    )
 
 
 def to_be_measured(clip: Clip, how: Split) -> list[Frame]:

@@ -2,61 +2,63 @@
 
 PDC-Net answers at a quarter of the resolution, from features. Here its flow is polished on the
 pictures themselves, by a few steps of the variational method of Brox et al. (ECCV 2004), and what
-it found is compared with the target: where the two look different, something else is shown. Goes
-beyond the paper; the figures stand in docs/experiments.md.
+it found is compared with the target: where the two look different, something else is shown. What
+is not believed then takes the advice of its neighbours (`match.neighbours`). Goes beyond the paper;
+the figures stand in docs/experiments.md.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Generic
 
-import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from bluref.degrade.warp import inside
+from bluref.match import neighbours, pictures
 from bluref.match.luminance import GreyImages, grey_images
 from bluref.match.pdcnet.matcher import MOST_PIXELS
+from bluref.match.pictures import (
+    Field,
+    Grey,
+    Plane,
+    as_exposed,
+    likeness,
+    polished_flow,
+    resized,
+    sharp_share,
+)
 from bluref.match.protocol import Features, Match, MatchesMany, ProbabilisticMatcher
 
-# Reductions at which the flow is polished, one after the other. At full size it would gain another
-# 0.3 dB, at a quarter of the time that the whole match takes.
-SCALES = (4.0, 2.0)
-# Sides below which a reduced picture says nothing more.
-LEAST = 16
-# The blurs, in pixels, before two pictures are compared and before what they differ by is averaged.
-LOOK, AROUND = 1.0, 2.0
-# Difference (root mean square of the luminance, in [0, 1]) of two pictures that are half alike.
-HALF_ALIKE = 0.03
-# Change of the mean, as a logarithm, that blur alone may bring about.
-BY_BLUR = 0.03
-# Every so many rows and columns tell the exposure.
-SPARSE = 4
 # What is left of a certain match that looks like something else entirely.
 CERTAIN = 0.75
-# Energy of the target's gradient over that of what the flow leads to: with the first or less the
-# flow stays as the network found it, with the second or more it is polished.
-BLURRED = (0.4, 0.7)
-# The window over which energy is averaged, in pixels of half the size, and what noise amounts to.
-NEARBY, NOISE = 4.0, 0.5
 # Log-odds beyond which a probability is as good as certain.
 FARTHEST = 9.2
-
-Grey = UInt8[np.ndarray, "h w"]
-Field = Float32[np.ndarray, "h w 2"]
 
 
 @dataclass(frozen=True)
 class Seen(Generic[Features]):
-    """What the inner matcher made of pictures, and their luminance, at Full HD at most."""
+    """What the inner matcher made of pictures, and what they look like, at Full HD at most.
+
+    Attributes:
+        features: of the inner matcher.
+        grey: luminance of each picture.
+        colours: of each, RGB in [0, 1], in cells as `match.neighbours` has them.
+    """
 
     features: Features
     grey: GreyImages
+    colours: tuple[Float32[np.ndarray, "3 q r"], ...]
+
+    @cached_property
+    def ties(self) -> tuple[Float32[np.ndarray, "n q r"], ...]:
+        """Between the neighbours of each picture: asked for of targets, once for all references."""
+        return tuple(neighbours.ties(colours) for colours in self.colours)
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class PolishedMatcher(Generic[Features]):
 
     where d is the local root mean square difference of the low-passed luminance of target and
     warped reference, s = `HALF_ALIKE` and c = `CERTAIN`: looks count the more the less sure the
-    matcher is, since blur makes right matches look different as well. It is a probability as P_R
+    matcher is, since blur makes right matches look different as well. With that confidence flow and
+    P are mixed with those of neighbours (`neighbours.advised`), P as far as what the mixed flow
+    leads to looks right; then the same again, and that is the answer. It is a probability as P_R
     is, of the same R, with a and b fitted on training pairs.
 
     Attributes:
@@ -89,8 +93,7 @@ class PolishedMatcher(Generic[Features]):
     @property
     def identity(self) -> str:
         """The inner one's, and every setting."""
-        looks = (LOOK, AROUND, HALF_ALIKE, BY_BLUR, CERTAIN)
-        settings = (*self.odds, *SCALES, *looks, *BLURRED)
+        settings = (*self.odds, *pictures.SETTINGS, CERTAIN, *neighbours.SETTINGS)
         return f"{self.matcher.identity}+polish-{'-'.join(f'{value:g}' for value in settings)}"
 
     @property
@@ -108,8 +111,10 @@ class PolishedMatcher(Generic[Features]):
         height, width = image.shape[-2:]
         shrink = min(1.0, math.sqrt(MOST_PIXELS / (height * width)))
         size = (round(width * shrink), round(height * shrink))
-        grey = tuple(_resized(one, size) for one in grey_images(image))
-        return Seen(self.matcher.encode(image), grey)
+        grey = tuple(resized(one, size) for one in grey_images(image))
+        small = image.detach().permute(0, 2, 3, 1).cpu().float().contiguous().numpy()
+        colours = tuple(neighbours.in_cells(resized(one, size)) for one in small)
+        return Seen(self.matcher.encode(image), grey, colours)
 
     def match(self, target: Seen[Features], reference: Seen[Features]) -> Match:
         """Match each target with the reference at the same place in the batch.
@@ -140,21 +145,38 @@ class PolishedMatcher(Generic[Features]):
             return list(pool.map(polish, references, handed_over))
 
     def _polished(self, target: Seen[Features], reference: Seen[Features], found: Match) -> Match:
-        device = found.flow.device
-        flows, looks = [], []
-        given = found.flow.permute(0, 2, 3, 1).cpu().float().contiguous().numpy()
-        trusted = found.confidence[:, 0].cpu().float().numpy()
-        for flow, sure, seen, shown in zip(
-            given, trusted, target.grey, reference.grey, strict=True
-        ):
-            field, alike = _polished_and_judged(seen, shown, flow, sure)
-            flows.append(torch.from_numpy(field).permute(2, 0, 1).contiguous())
-            looks.append(torch.from_numpy(alike)[None])
-        flow = torch.stack(flows).to(device)
+        flow, claimed, alike = self.judged(target, reference, found)
         visible = inside(flow, (flow.shape[-2], flow.shape[-1]))
-        claimed = found.confidence * self.matcher.most
-        likely = reconsidered(claimed, torch.stack(looks).to(device), self.odds)
-        return Match(flow, likely * visible, visible)
+        return Match(flow, reconsidered(claimed, alike, self.odds) * visible, visible)
+
+    def judged(
+        self, target: Seen[Features], reference: Seen[Features], found: Match
+    ) -> tuple[Float[Tensor, "b 2 h w"], Float[Tensor, "b 1 h w"], Float[Tensor, "b 1 h w"]]:
+        """The flow as it comes out, and what its confidence is made of: P and A.
+
+        Args:
+            target: what was matched.
+            reference: what with.
+            found: what the inner matcher found.
+        """
+        given = found.flow.permute(0, 2, 3, 1).cpu().float().contiguous().numpy()
+        claims = (found.confidence[:, 0] * self.matcher.most).cpu().float().numpy()
+        found_here = []
+        for n, (flow, claimed) in enumerate(zip(given, claims, strict=True)):
+            pair = _Pair(target.grey[n], reference.grey[n], target.ties[n])
+            field, *planes = pair.settled(flow, claimed, self._believed)
+            told = (field.transpose(2, 0, 1), *(plane[None] for plane in planes))
+            found_here.append([torch.from_numpy(np.ascontiguousarray(x)) for x in told])
+        flow, claimed, alike = (
+            torch.stack(parts).to(found.flow.device) for parts in zip(*found_here, strict=True)
+        )
+        return flow, claimed, alike
+
+    def _believed(self, claimed: Plane, alike: Plane) -> Plane:
+        """The confidence that goes with a claim and a likeness."""
+        both = torch.from_numpy(claimed), torch.from_numpy(alike)
+        likely: Plane = reconsidered(*both, self.odds).numpy()
+        return likely
 
 
 def reconsidered(
@@ -174,136 +196,37 @@ def reconsidered(
     return q * (alike + CERTAIN * q * (1 - alike)) * (probability > 0)
 
 
-def _polished_and_judged(
-    target: UInt8[np.ndarray, "m n"],
-    reference: UInt8[np.ndarray, "m n"],
-    flow: Field,
-    sure: Float32[np.ndarray, "h w"],
-) -> tuple[Field, Float32[np.ndarray, "h w"]]:
-    """Polished flow and likeness; the pictures may be smaller than the flow."""
-    size, whole = target.shape[::-1], sure.shape[::-1]
-    unit = np.array(size, dtype=np.float32) / np.array(whole, dtype=np.float32)
-    before = _resized(flow, size) * unit
-    shown = as_exposed(target, reference, before, _resized(sure, size))
-    change = polished_flow(target, shown, before) - before
-    after = before + sharp_share(target, shown, before)[..., None] * change
-    alike = likeness(target, shown, after)
-    if size == whole:
-        return after, alike
-    return flow + _resized((after - before) / unit, whole), _resized(alike, whole)
+@dataclass(frozen=True)
+class _Pair:
+    """A target and a reference as they look; they may be smaller than the flow between them."""
 
+    target: Grey
+    reference: Grey
+    ties: Float32[np.ndarray, "n q r"]
 
-def polished_flow(target: Grey, reference: Grey, flow: Field) -> Field:
-    """The flow moved to where the reference's luminance and its gradient agree with the target's.
+    def settled(
+        self, flow: Field, claimed: Plane, believed: Callable[[Plane, Plane], Plane]
+    ) -> tuple[Field, Plane, Plane]:
+        """The flow, polished and advised by neighbours, its claim, and how alike it finds things.
 
-    Few steps, and smooth ones, as OpenCV sets them: through blur of 20 px more of them, or less
-    smooth ones, lead away from what the network has found.
-
-    Args:
-        target: luminance.
-        reference: luminance, of the same size.
-        flow: pixels, x first, right to a few of them.
-    """
-    cv2.setNumThreads(1)  # references are spread over threads outside
-    height, width = target.shape
-    method = cv2.VariationalRefinement.create()
-    for scale in SCALES:
-        size = (round(width / scale), round(height / scale))
-        if min(size) < LEAST:
-            continue
-        unit = np.array((size[0] / width, size[1] / height), dtype=np.float32)
-        before = _resized(flow, size) * unit
-        after = method.calc(_resized(target, size), _resized(reference, size), before.copy())
-        flow = flow + _resized((after - before) / unit, (width, height))
-    return flow
-
-
-def sharp_share(target: Grey, reference: Grey, flow: Field) -> Float32[np.ndarray, "h w"]:
-    """How much of a polish to take, in [0, 1]: none where strong blur leads it astray.
-
-    The energy of the target's gradient over that of the warped reference, at half the size: 1 where
-    both are as sharp, whatever they show.
-
-    Args:
-        target: luminance.
-        reference: luminance, of the same size and exposure.
-        flow: pixels, x first, right to a few of them.
-    """
-    height, width = target.shape
-    size = (max(width // 2, 1), max(height // 2, 1))
-    unit = np.array((size[0] / width, size[1] / height), dtype=np.float32)
-    shown = _warped(_resized(reference, size), _resized(flow, size) * unit)
-    kept = _energy(_resized(target, size)) / _energy(shown)
-    share = np.clip((kept - BLURRED[0]) / (BLURRED[1] - BLURRED[0]), 0, 1)
-    return _resized(share.astype(np.float32), (width, height))
-
-
-def _energy(picture: Grey) -> Float32[np.ndarray, "h w"]:
-    """Mean square of the gradient around each pixel, levels per pixel, and of a little noise."""
-    across, down = (
-        cv2.Sobel(picture, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1))
-    )
-    squared = across * across + down * down
-    energy: Float32[np.ndarray, "h w"] = cv2.GaussianBlur(squared, (0, 0), NEARBY) + NOISE
-    return energy
-
-
-def as_exposed(
-    target: Grey, reference: Grey, flow: Field, sure: Float32[np.ndarray, "h w"]
-) -> Grey:
-    """The reference, as bright as the target shows it.
-
-    A camera may have changed its exposure between the two: one factor on the encoded luminance, as
-    light times a constant is in a power law, taken from the means where the match is sure. Blur
-    adds up light, and so changes the mean of encoded values by a little: that is left alone.
-
-    Args:
-        target: luminance.
-        reference: luminance, of the same size.
-        flow: pixels, x first.
-        sure: in [0, 1], of the match.
-    """
-    some = (slice(None, None, SPARSE),) * 2
-    shown = _warped(reference, flow[some], every=SPARSE)
-    ours, theirs = (float((sure[some] * seen).sum()) for seen in (target[some], shown))
-    exposure = (ours + 1) / (theirs + 1)
-    if abs(math.log(exposure)) <= BY_BLUR:
-        return reference
-    return np.asarray(cv2.convertScaleAbs(reference, alpha=exposure))
-
-
-def likeness(target: Grey, reference: Grey, flow: Field) -> Float32[np.ndarray, "h w"]:
-    """How much what the flow leads to looks like the target, in (0, 1]; 1 is the same.
-
-    Args:
-        target: luminance.
-        reference: luminance, of the same size.
-        flow: pixels, x first.
-    """
-    difference = np.subtract(_warped(reference, flow), target, dtype=np.float32) / 255
-    difference = cv2.GaussianBlur(difference, (0, 0), LOOK)
-    squared = cv2.GaussianBlur(difference * difference, (0, 0), AROUND)
-    alike: Float32[np.ndarray, "h w"] = 1 / (1 + squared / np.float32(HALF_ALIKE**2))
-    return alike
-
-
-def _resized(values: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """At (width, height): without aliasing where that is smaller, else smoothly."""
-    if values.shape[1::-1] == size:
-        return values
-    smaller = size[0] < values.shape[1]
-    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(values, size, interpolation=how))
-
-
-def _warped(
-    reference: Grey, flow: Float32[np.ndarray, "m n 2"], *, every: int = 1
-) -> UInt8[np.ndarray, "m n"]:
-    """What the flow of every so many rows and columns leads to."""
-    cv2.setNumThreads(1)
-    height, width = reference.shape
-    columns = np.arange(0, width, every, dtype=np.float32)
-    rows = np.arange(0, height, every, dtype=np.float32)
-    x, y = flow[..., 0] + columns, flow[..., 1] + rows[:, None]
-    border = cv2.BORDER_REPLICATE
-    return np.asarray(cv2.remap(reference, x, y, cv2.INTER_LINEAR, borderMode=border))
+        Args:
+            flow: as the network found it.
+            claimed: P_R, as it says.
+            believed: confidence from such a claim and a likeness.
+        """
+        size, whole = self.target.shape[::-1], claimed.shape[::-1]
+        unit = np.array(size, dtype=np.float32) / np.array(whole, dtype=np.float32)
+        before, claimed = resized(flow, size) * unit, resized(claimed, size)
+        shown = as_exposed(self.target, self.reference, before, claimed)
+        change = polished_flow(self.target, shown, before) - before
+        polished = before + sharp_share(self.target, shown, before)[..., None] * change
+        sure = believed(claimed, likeness(self.target, shown, polished))
+        after, advice = neighbours.advised(polished, claimed, sure, self.ties)
+        alike = likeness(self.target, shown, after)
+        # Flow costs nothing where nobody believes it; a claim is taken over where it looks right,
+        # and never where the network points out of the reference.
+        claimed = (claimed > 0) * (claimed + alike * (advice - claimed))
+        if size == whole:
+            return after, claimed, alike
+        after = flow + resized((after - before) / unit, whole)
+        return after, resized(claimed, whole), resized(alike, whole)

@@ -103,7 +103,7 @@ def probe_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
         sides = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         counted = stream.frames
-    return VideoInfo(path, *sides, counted or _count_packets(path, max_pixels), rate)
+    return VideoInfo(path, *sides, counted or count_frames(path, max_pixels=max_pixels), rate)
 
 
 def stream_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Iterator[VideoFrame]:
@@ -190,8 +190,13 @@ def _grey(frame: av.VideoFrame, reduced: int) -> tuple[Float[Tensor, "h w"], int
     return F.avg_pool2d(field[None], (reduced // 2, reduced))[0], reduced
 
 
-def _count_packets(path: Path, max_pixels: int) -> int:
-    """Frames of a container that does not count them: reads the file once, decodes nothing."""
+def count_frames(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> int:
+    """Frames that a video holds, whatever it says: reads the file once, decodes nothing.
+
+    Raises:
+        UserError: as `stream_video`.
+    """
+    path = Path(path)
     with _opened(path, max_pixels) as (container, stream):
         return sum(packet.size > 0 for packet in container.demux(stream))
 
