@@ -113,12 +113,13 @@ def test_precision_and_pooling_reach_the_deblurrer(scene, monkeypatch):
     )
     line = ["deblur", "in", "--model", "net", "--overwrite"]
     assert main(line) == 0
-    assert (
-        main([*line, "--precision", "fp32", "--no-local-pooling", "--engine", "onnxruntime"]) == 0
-    )
+    other = ["--precision", "fp32", "--no-local-pooling", "--engine", "onnxruntime"]
+    assert main([*line, *other]) == 0
+    assert main([*line, "--device", "cuda:77"]) == 2
+    seen.pop()
     assert seen == [
-        {"local_pooling": True, "precision": "auto", "engine": None},
-        {"local_pooling": False, "precision": "fp32", "engine": "onnxruntime"},
+        {"local_pooling": True, "precision": "auto", "device": "cpu", "engine": None},
+        {"local_pooling": False, "precision": "fp32", "device": "cpu", "engine": "onnxruntime"},
     ]
 
 

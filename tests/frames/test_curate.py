@@ -1,6 +1,7 @@
 import errno
 import json
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from bluref.frames import curate as module
 from bluref.frames import journal as journal_module
 from bluref.frames.curate import MEASURED, curate
 from bluref.frames.curation import CurateConfig
-from bluref.frames.frame_table import TABLE, read_table
+from bluref.frames.frame_table import TABLE, read_table, write_table
 from bluref.frames.layouts import find_clips
+from bluref.frames.split import split_clips
 from bluref.frames.store import FrameStore
 from bluref.media.picture import picture_size, read_picture, write_picture
 from bluref.media.video import stream_grey, stream_video
@@ -133,6 +135,36 @@ def test_extracted_frames_are_the_frames_and_the_folder_may_be_moved(clips, imag
         torch.testing.assert_close(read_picture(frame.path), films[index])
 
 
+def test_pictures_of_another_clip_of_that_name_are_made_anew(tmp_path):
+    film = tmp_path / "film.mp4"
+    for seed in (1, 2):
+        filmed(film, panned(WAVE, seed=seed, size=SMALL))
+        curate([film], tmp_path / "out", CurateConfig(extract=True))
+    seen = {frame.index: frame.image for frame in stream_video(film)}
+    pictures = sorted((tmp_path / "out" / "frames" / "film").glob("*.png"))
+    assert pictures
+    for picture in pictures:
+        torch.testing.assert_close(read_picture(picture), seen[int(picture.stem)])
+
+
+def test_a_position_beyond_the_film_is_told_with_its_line(clips, tmp_path):
+    curate([clips / "drive.mp4"], tmp_path)
+    rows = read_table(tmp_path)
+    place = next(n for n, row in enumerate(rows) if row.role != "skip")
+    write_table([replace(r, position=9999) if n == place else r for n, r in enumerate(rows)],
+                tmp_path)  # fmt: skip
+    with pytest.raises(UserError, match=rf"line {place + 2}: .* none of number 9999"):
+        find_clips(tmp_path)
+
+
+def test_one_role_alone_is_told_as_what_it_is(clips, tmp_path):
+    curate([clips / "drive.mp4"], tmp_path)
+    write_table([replace(row, role="sharp") for row in read_table(tmp_path)], tmp_path)
+    with pytest.raises(UserError, match="no frame is blurry") as caught:
+        split_clips(find_clips(tmp_path), "auto", lambda frame: 0.0)
+    assert "--split" not in caught.value.fix
+
+
 def test_a_full_disk_during_extract_leaves_no_table_and_no_torn_picture(
     clips, tmp_path, monkeypatch
 ):
@@ -153,11 +185,11 @@ def test_a_full_disk_during_extract_leaves_no_table_and_no_torn_picture(
             curate([clips / "drive.mp4"], tmp_path, CurateConfig(extract=True))
     assert "disk" in caught.value.fix
     assert not (tmp_path / TABLE).exists()
-    left = sorted((tmp_path / "frames" / "drive").iterdir())
+    left = sorted((tmp_path / "frames" / "drive").glob("*.png"))
     assert len(left) == 3
     assert all(picture_size(path) == SMALL for path in left)
     report = curate([clips / "drive.mp4"], tmp_path, CurateConfig(extract=True))
-    assert len(list((tmp_path / "frames" / "drive").iterdir())) == report.sharp + report.blurry
+    assert len(list((tmp_path / "frames" / "drive").glob("*.png"))) == report.sharp + report.blurry
 
 
 def test_a_full_disk_while_measuring_is_told(clips, tmp_path, monkeypatch):

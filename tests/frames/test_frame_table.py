@@ -84,6 +84,9 @@ def test_a_role_changed_by_hand_counts(data):
         ('"why, so"', "why, so", "line 2: it has more cells"),
         ('trip,4,0.133', 'trip,4', "line 6: it has fewer cells"),
         ("clip,index", "clip,number", "line 1: there is no column 'index'"),
+        ('trip,2,', '"trip,2,', "line 4: it has fewer cells"),
+        ("trip.mp4,1", "trpi.mp4,1", "line 3: "),
+        ("trip.mp4,1", "trip.mp4,", "line 3: it has no position"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_line(data, old, new, told):
@@ -111,7 +114,7 @@ def test_columns_may_be_missing_or_added(data):
 
 def test_a_folder_whose_clips_have_gone_is_told(data):
     (data / "trip.mp4").unlink()
-    with pytest.raises(UserError, match=r"trip frame 0: .*trip\.mp4 is not there"):
+    with pytest.raises(UserError, match=r"line 2: .*trip\.mp4 is not there"):
         find_clips(data)
 
 

@@ -205,6 +205,15 @@ def test_another_recipe_in_the_same_folder_is_refused(film, mended):
         mend([film], out, MendConfig(recipe=replace(RECIPE, steps=6), check=False))
 
 
+def test_other_clips_are_refused_before_anything_changes(film, mended, tmp_path):
+    out, _ = mended
+    before = (out / "data" / "frames.csv").read_bytes()
+    other = shutil.copy(film, tmp_path / "other.mp4")
+    with pytest.raises(UserError, match="made from other clips"):
+        mend([Path(other)], out, MendConfig(recipe=RECIPE, check=False))
+    assert (out / "data" / "frames.csv").read_bytes() == before
+
+
 def test_the_command_tells_machines_where_all_is(film, mended, capsys):
     out, report = mended
     given = ["--steps 4 --warm-start 2 --refresh-every 2 --refs 2 --batch 1 --crop 48"]

@@ -1,8 +1,11 @@
+import inspect
+
 import pytest
 import torch
 from tests.media.films.films import Film
 from torch import nn
 
+from bluref.errors import UserError
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import save_network
 from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
@@ -29,6 +32,29 @@ def network():
     for value in network.parameters():
         value.data = torch.randn(value.shape, generator=random) * 0.2
     return network
+
+
+@pytest.mark.parametrize(
+    ("picture", "told"),
+    [
+        (torch.zeros(1, 3, 8, 8, dtype=torch.uint8), "fractions"),
+        (torch.full((1, 3, 8, 8), 255.0), "divide by 255"),
+        (torch.zeros(3, 8, 8), "b 3 h w"),
+        (torch.zeros(1, 1, 8, 8), "b 3 h w"),
+        (torch.zeros(1, 3, 0, 8), "b 3 h w"),
+        ("a.png", "read_picture"),
+    ],
+)
+def test_what_is_no_picture_in_fractions_is_refused(picture, told):
+    call = inspect.unwrap(Deblurrer.__call__)  # as users have it, without checks of annotations
+    with pytest.raises(ValueError, match=told):
+        call(Deblurrer(Spy(), training_size=None, precision="fp32"), picture)
+
+
+def test_a_device_that_is_not_there_is_told(network, tmp_path):
+    save_network(network, tmp_path, training_size=None, meta={})
+    with pytest.raises(UserError, match="cannot compute on"):
+        Deblurrer.from_pretrained(tmp_path, device="cuda:77")
 
 
 @pytest.mark.parametrize("size", [(16, 24), (9, 17), (1, 1), (1, 30), (5, 8), (4, 12), (12, 4)])

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from bluref.restore.work.batch import DeblurReport, Existing
+    from bluref.restore.work.inputs import Failure
     from bluref.restore.work.one_photo import PhotoOptions
     from bluref.restore.work.video import VideoReport
 
@@ -80,8 +81,11 @@ class Options:
     """Larger pictures are refused before they are decoded."""
     max_bytes: int = 4 << 30
     """Larger files are refused before they are opened."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Arithmetic of the network; auto takes bf16 where the processor is made for it."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the network; auto takes bf16 where the processor is made for it; fp16 is for
+    graphics processors."""
+    device: str = "cpu"
+    """Where the network runs, as torch names it: cpu, cuda, cuda:1, mps."""
     local_pooling: bool = True
     """Take means around each pixel as wide as in training. Switch it off where colours break up."""
     codec: str | None = None
@@ -111,6 +115,7 @@ def run(options: Options) -> int:
         options.model,
         local_pooling=options.local_pooling,
         precision=options.precision,
+        device=options.device,
         engine=options.engine,
     )
     with _progress() as progress:
@@ -203,7 +208,7 @@ def _tell(report: "DeblurReport", out: Path) -> None:
     lines += [f"{note['path']}: {_of_guard(note)}" for note in report.guard]
     if report.shrunk:
         lines.append(f"memory ran out {report.shrunk} times; smaller tiles were used from there on")
-    lines += [f"failed: {failure.reason}" for failure in report.failed]
+    lines += [f"failed: {_named(failure)}" for failure in report.failed]
     lines.append(
         f"{report.done} deblurred, {report.skipped} already there, {len(report.failed)} failed"
         f" in {report.seconds:.1f} s: {out}"
@@ -230,6 +235,12 @@ def _of_guard(note: Mapping[str, object]) -> str:
     """What the guard found in a picture, and did about it."""
     action = _ACTIONS[str(note["action"])]
     return f"{_FINDINGS[str(note['finding'])]} in {float(str(note['share'])):.0%} of it; {action}"
+
+
+def _named(failure: "Failure") -> str:
+    """Why it failed, with the name of the file where the reason does not have it."""
+    known = failure.path in failure.reason
+    return failure.reason if known else f"{failure.path}: {failure.reason}"
 
 
 def _one_line(text: str) -> str:

@@ -74,7 +74,7 @@ def run(options: Options) -> int:
     if options.json:
         sys.stdout.write(json.dumps(_told(report)) + "\n")
     else:
-        sys.stderr.write(_summary(report))
+        sys.stderr.write(_summary(report, asked=options.with_references))
     return 1 if report.failed else 0
 
 
@@ -91,7 +91,7 @@ def _told(report: "MendReport") -> dict[str, object]:
     }
 
 
-def _summary(report: "MendReport") -> str:
+def _summary(report: "MendReport", *, asked: bool) -> str:
     lines = []
     before, after = report.agreement_before, report.agreement_after
     if before is not None and after is not None:
@@ -100,7 +100,7 @@ def _summary(report: "MendReport") -> str:
             f"on frames held back, agreement with the references went from {before:.2f} to"
             f" {after:.2f} dB{worth}"
         )
-    if not report.from_references:
+    if not (asked or report.from_references):
         lines.append(
             "sharper still: the same command with --with-references, about a second a frame"
         )

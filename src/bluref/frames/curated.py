@@ -1,6 +1,7 @@
 """A curated folder as clips: roles are those of its frames.csv, whoever wrote them there."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from bluref.errors import UserError
@@ -87,9 +88,10 @@ def _beyond(
             if before is None or row.position > (before[1].position or 0):
                 last[row.file] = (line, row)
     for file, (line, row) in last.items():
-        position = row.position or 0
-        # What a file says of itself may be wrong: before anybody is blamed it is counted.
-        if is_video(file) and position >= probe_video(file).frames:
-            frames = count_frames(file)
-            if position >= frames:
-                yield (line, row), frames
+        position, frames = row.position or 0, None
+        with suppress(UserError):  # a video that cannot be read is told by whoever reads it
+            # What a file says of itself may be wrong: before anybody is blamed it is counted.
+            if is_video(file) and position >= probe_video(file).frames:
+                frames = count_frames(file)
+        if frames is not None and position >= frames:
+            yield (line, row), frames

@@ -26,7 +26,7 @@ BY_BLUR = 0.03
 SPARSE = 4
 # Energy of the target's gradient over that of what the flow leads to: with the first or less the
 # flow stays as the network found it, with the second or more it is polished.
-BLURRED = (0.4, 0.7)
+BLURRED = (0.1, 0.3)
 # The window over which energy is averaged, in pixels of half the size, and what noise amounts to.
 NEARBY, NOISE = 4.0, 0.5
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bluref.errors import UserError
 from bluref.frames.curate import curate, is_edited
 from bluref.frames.curation import CurateConfig, CurateReport
-from bluref.frames.frame_table import TABLE
+from bluref.frames.frame_table import TABLE, read_table
 from bluref.media.video import is_video
 from bluref.report.curated_pictures import draw_curated
 from bluref.report.page.page import try_page
@@ -111,16 +111,19 @@ def mend(
     observer = observer or Observer()
     _refuse_pairs(config.recipe)
     targets = _targets(clips, out)
+    _refuse_other_clips(clips, out)
     unread = _curate(clips, out / DATA, config.curate, observer, tell)
     result = _train(out, config, observer)
     deblurrer = Deblurrer.from_pretrained(out / RUN, engine=config.engine)
     reports: list[DeblurReport] = []
     words: dict[str, int] = {}
     for clip, target in targets.items():
-        if str(clip) in {failure.path for failure in unread}:
+        if str(clip.absolute()) in {str(Path(failure.path).absolute()) for failure in unread}:
             continue
         finish = None
-        if config.with_references and is_video(clip):
+        if config.with_references and not is_video(clip):
+            observer.on_message(f"{clip}: references serve films, not folders of pictures, so far")
+        elif config.with_references:
             finish = prepare_references(out / RUN, clip, deblurrer, observer=observer)
             words[str(target)] = len(finish.samples)
         reports.append(_deblur(clip, target, deblurrer, finish, tell))
@@ -166,6 +169,25 @@ def _targets(clips: Sequence[Path], out: Path) -> dict[Path, Path]:
             raise UserError(f"{target} is the clip itself", "name another output folder")
         targets[clip] = target
     return targets
+
+
+def _refuse_other_clips(clips: Sequence[Path], out: Path) -> None:
+    """Before anything is changed in a folder that was made from other clips.
+
+    Raises:
+        UserError: the table there has frames of a clip that is not given.
+    """
+    if not (out / RUN / "recipe.yaml").is_file() or not (out / DATA / TABLE).is_file():
+        return
+    given = [clip.absolute() for clip in clips]
+    for row in read_table(out / DATA):
+        file = row.file.absolute()
+        inside = file.is_relative_to((out / DATA).absolute())  # a copy
+        if not (inside or any(file == clip or clip in file.parents for clip in given)):
+            raise UserError(
+                f"{out} was made from other clips, such as {row.file}",
+                "name another output folder, or the clips that it was made from",
+            )
 
 
 def _refuse_pairs(recipe: Recipe) -> None:

@@ -106,7 +106,11 @@ def _figures(facts: Mapping[str, object]) -> str:
     figures = facts.get("figures")
     if isinstance(figures, Mapping):
         return "; ".join(f"{name} {value}" for name, value in figures.items()) + "."
-    return str(figures) if figures else "None were measured: there was no ground truth, or no run."
+    return (
+        str(figures)
+        if figures
+        else "Unknown: none came with the weights, as where there is no ground truth."
+    )
 
 
 def _limits(saved: SavedNetwork) -> list[str]:

@@ -20,6 +20,7 @@ from bluref.restore.files import SavedNetwork, save_network
 from bluref.restore.fingerprint import fingerprint, hash_of
 from bluref.restore.models import find_model
 from bluref.restore.networks.backbones import Backbone
+from bluref.weights.device import usable_device
 from bluref.weights.precision import prefers_bf16
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ MARGIN = 48
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 """`auto` is bf16 where `prefers_bf16` says so; `bf16` insists, and is slow on other hardware;
 `fp16` is for graphics cards."""
+
+LEVELS = 8.0
+"""Values above are none in [0, 1], however far a picture overshoots: they are levels of 255."""
 
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -117,13 +121,15 @@ class Deblurrer:
             revision: of a repository on the Hugging Face Hub; its newest when None.
 
         Raises:
-            UserError: no usable network there, or an exported file that is not what is asked for.
+            UserError: no usable network there, an exported file that is not what is asked for, or
+                no such device.
         """
+        device = usable_device(device)
         found = find_model(name, revision=revision)
         if found is None:
             return cls.identity()
         if isinstance(found, Path):
-            refuse_wishes(found, engine=engine, precision=precision, device=torch.device(device))
+            refuse_wishes(found, engine=engine, precision=precision, device=device)
             return cls._exported(found, precision, local_pooling=local_pooling)
         deblurrer = cls(
             found.model,
@@ -252,7 +258,12 @@ class Deblurrer:
 
     @torch.no_grad()
     def __call__(self, image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-        """Deblur pictures, [0, 1] in and out, returned on the device they came from."""
+        """Deblur pictures, [0, 1] in and out, returned on the device they came from.
+
+        Raises:
+            ValueError: no RGB pictures of fractions, or values that are levels of 255.
+        """
+        _check_pictures(image)
         return self._run(image)
 
     def video(
@@ -267,6 +278,21 @@ class Deblurrer:
         from bluref.restore.work.video import deblur_video
 
         return deblur_video(path, out, self, identity=self.fingerprint, options=options, tell=tell)
+
+
+def _check_pictures(image: object) -> None:
+    """Refuse what is no `Float[Tensor, "b 3 h w"]` in [0, 1]: a network would make white of it.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not isinstance(image, Tensor) or not image.is_floating_point():
+        kind = getattr(image, "dtype", type(image).__name__)
+        raise ValueError(f"need a tensor of fractions, got {kind}; `read_picture` gives one")
+    if image.ndim != 4 or image.shape[1] != 3 or min(image.shape) < 1:
+        raise ValueError(f"need the shape b 3 h w, got {tuple(image.shape)}")
+    if image.amax() > LEVELS:
+        raise ValueError(f"values must lie in [0, 1], got up to {image.amax():g}; divide by 255?")
 
 
 def _hash_of_export(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from bluref.errors import UserError
+from bluref.weights.device import usable_device
 
 
 @runtime_checkable
@@ -116,9 +116,5 @@ def find_processes(device: str = "cpu") -> Processes:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return Together()
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        reason = str(error).splitlines()[0]
-        raise UserError(f"cannot compute on {device!r}: {reason}", "use --device cpu") from None
+    usable_device(device)
     return Alone(device)

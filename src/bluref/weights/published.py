@@ -47,6 +47,8 @@ def read_published(path: Path, *, limit: int = MAX_BYTES) -> Mapping[str, Any]:
         UserError: missing, too large, damaged, without names, or with objects besides tensors.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise UserError(f"cannot read {path}: it is no file", "name the checkpoint itself")
     try:
         size = _unpacked(path)
         if size > limit:

@@ -59,6 +59,13 @@ def test_a_picture_that_became_darker_has_moved(tile):
     assert harm(tile, patch) == "moved"
 
 
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_nothing_is_moved_where_nothing_is_seen(level):
+    flat = torch.full((3, 192, 256), level)
+    wave = 0.01 * torch.linspace(-1, 1, 256)
+    assert harm(flat, (flat + wave).clamp(0, 1)) is None
+
+
 def test_infinite_values_are_broken(tile):
     assert harm(tile, tile + torch.inf) == "broken"
 

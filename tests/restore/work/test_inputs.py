@@ -50,6 +50,16 @@ def test_an_input_hidden_behind_a_link_is_never_replaced(tmp_path, invert):
         deblur_files([source], tmp_path / "out", invert, existing="overwrite")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_named_pipe_is_refused_and_the_rest_goes_on(tmp_path, invert):
+    os.mkfifo(tmp_path / "pipe.png")
+    good = paint(tmp_path / "a.png")
+    report = deblur_files([tmp_path / "pipe.png", good], tmp_path / "out", invert)
+    assert report.done == 1
+    (failure,) = report.failed
+    assert "is not a file" in failure.reason
+
+
 def test_two_inputs_never_share_an_output(tmp_path, invert):
     inputs = [paint(tmp_path / folder / "a.png") for folder in "xy"]
     with pytest.raises(UserError, match="would both become"):

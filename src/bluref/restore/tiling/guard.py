@@ -34,6 +34,8 @@ BRIGHTNESS, MEAN_BRIGHTNESS = 0.25, 0.05
 """Largest change of a patch's mean brightness, of any patch and over all patches."""
 SHIFT = 2.0
 """Largest translation, px; under strong blur good results seem to lie up to 1.3 px away."""
+FLAT = 0.004
+"""Standard deviation of the grey image, in [0, 1], below which nothing is there to be moved."""
 CLIPPED = 0.05
 """Largest share of values that reach 0 or 1 and were farther than this from it."""
 NOISE = 0.04
@@ -163,5 +165,7 @@ def _shift(tile: Tensor, result: Tensor) -> float:
     """Pixels that the result lies away from the tile, seen at a quarter of the size."""
     if min(tile.shape[-2:]) < 64:
         return 0.0
-    small = (F.avg_pool2d(image[None], 4) for image in (result, tile))
+    small = [F.avg_pool2d(image[None], 4) for image in (result, tile)]
+    if float(small[1].mean(dim=1).std()) < FLAT:
+        return 0.0
     return 4 * float(torch.linalg.vector_norm(mean_shift(*small)))

@@ -33,6 +33,8 @@ from bluref.restore.tiling.tile import TileOptions, TileRestorer
 from bluref.restore.tiling.turn import flips
 from bluref.restore.tiling.weave import Weaver
 
+SLACK = 1.05
+"""More than what was missing is advised by this: what a process holds differs from run to run."""
 SURVEYED = 16
 """Tiles that tell a network the means of a picture; see docs/experiments.md."""
 
@@ -144,7 +146,7 @@ def _begin(
         if twin not in (None, deblurrer):
             begin = partial(_begin, source, options=options, size=size)
             return begin(twin, budget=budget, reserve=reserve)
-        least = told_bytes(budget + error.missing)
+        least = told_bytes(round((budget + error.missing) * SLACK))
         raise UserError(
             f"{told_bytes(budget)} of memory are too little for this model and picture",
             f"allow {least} or more with --memory, or take a smaller model",

@@ -1,6 +1,7 @@
 """What is to be deblurred, and where each result goes."""
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -172,7 +173,8 @@ def _plan_file(found: Plan, path: Path, target: Path) -> None:
         if kind is None:
             how_stored(path)
             kind = "picture"
-        path.stat()
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
+            raise UserError(f"{path} is not a file", "give pictures, videos or folders of them")
     except (OSError, ValueError) as error:
         found.failed.append(Failure.of_system(path, error))
     except UserError as error:
