@@ -65,7 +65,6 @@ KILL = """
     from bluref.train.recipe_file import recipe_from
     from bluref.train.run import train
     import torch
-import yaml
 
     torch.set_num_threads(int(sys.argv[4]))
     moment = sys.argv[3]

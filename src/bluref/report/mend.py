@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from bluref.errors import UserError
@@ -117,33 +118,46 @@ def mend(
     deblurrer = Deblurrer.from_pretrained(out / RUN, engine=config.engine)
     reports: list[DeblurReport] = []
     words: dict[str, int] = {}
+    left_out = {Path(failure.path).absolute() for failure in unread}
     for clip, target in targets.items():
-        if str(clip.absolute()) in {str(Path(failure.path).absolute()) for failure in unread}:
+        if clip.absolute() in left_out:
             continue
-        finish = None
-        if config.with_references and not is_video(clip):
-            observer.on_message(f"{clip}: references serve films, not folders of pictures, so far")
-        elif config.with_references:
-            finish = prepare_references(out / RUN, clip, deblurrer, observer=observer)
+        asked = config.with_references
+        finish = _references(out / RUN, clip, deblurrer, observer) if asked else None
+        if finish is not None:
             words[str(target)] = len(finish.samples)
         reports.append(_deblur(clip, target, deblurrer, finish, tell))
-    page = try_page(
-        out / RUN,
-        tell=lambda done, total: tell("drawing the report", done, total),
-        complain=observer.on_message,
-    )
-    before, after = (math.nan, math.nan) if result.best is None else result.best.agreement
+    drawing = partial(tell, "drawing the report")
+    page = try_page(out / RUN, tell=drawing, complain=observer.on_message)
+    before, after = _agreement(result)
     return MendReport(
         outputs=tuple(target for target in targets.values() if target.exists()),
         failed=(*unread, *(failure for report in reports for failure in report.failed)),
         run=out / RUN,
         report=page,
-        agreement_before=None if math.isnan(before) else round(before, 3),
-        agreement_after=None if math.isnan(after) else round(after, 3),
+        agreement_before=before,
+        agreement_after=after,
         from_references=words,
         deblurred=tuple(reports),
         seconds=time.monotonic() - started,
     )
+
+
+def _references(
+    run: Path, clip: Path, deblurrer: Deblurrer, observer: Observer
+) -> WithReferences | None:
+    """What has the last word on a clip's frames; None where it is no film."""
+    if is_video(clip):
+        return prepare_references(run, clip, deblurrer, observer=observer)
+    observer.on_message(f"{clip}: references serve films, not folders of pictures, so far")
+    return None
+
+
+def _agreement(result: TrainResult) -> tuple[float | None, float | None]:
+    """In dB, before and after; None where nothing could be held back."""
+    both = (math.nan, math.nan) if result.best is None else result.best.agreement
+    before, after = (None if math.isnan(value) else round(value, 3) for value in both)
+    return before, after
 
 
 def _looking(tell: Tell) -> Tell:

@@ -124,19 +124,18 @@ class Deblurrer:
             UserError: no usable network there, an exported file that is not what is asked for, or
                 no such device.
         """
-        device = usable_device(device)
         found = find_model(name, revision=revision)
         if found is None:
             return cls.identity()
         if isinstance(found, Path):
-            refuse_wishes(found, engine=engine, precision=precision, device=device)
+            refuse_wishes(found, engine=engine, precision=precision, device=torch.device(device))
             return cls._exported(found, precision, local_pooling=local_pooling)
         deblurrer = cls(
             found.model,
             training_size=found.training_size,
             local_pooling=local_pooling,
             precision=precision,
-            device=device,
+            device=usable_device(device),
             engine=engine or "eager",
         )
         deblurrer._saved, deblurrer._facts = found, facts_of(found)
