@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
+from bluref.match.pictures import Field, Plane
+
 CELL = 4
 """Side in pixels of the cells at which neighbours are asked."""
 REACH, STEP = 2, 2
@@ -29,9 +31,6 @@ SETTINGS = (CELL, REACH, STEP, NEARBY, ALIKE, DOUBT)
 _STEPS = range(-REACH * STEP, REACH * STEP + 1, STEP)
 _OFFSETS = [(down, across) for down in _STEPS for across in _STEPS]
 _FAR = [down * down + across * across for down, across in _OFFSETS]
-
-Field = Float32[np.ndarray, "h w 2"]
-Plane = Float32[np.ndarray, "h w"]
 
 
 def ties(cells: Float32[np.ndarray, "3 q r"]) -> Float32[np.ndarray, "n q r"]:

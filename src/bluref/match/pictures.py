@@ -30,7 +30,7 @@ BLURRED = (0.1, 0.3)
 # The window over which energy is averaged, in pixels of half the size, and what noise amounts to.
 NEARBY, NOISE = 4.0, 0.5
 
-SETTINGS = (*SCALES, LOOK, AROUND, HALF_ALIKE, BY_BLUR, *BLURRED)
+SETTINGS = (*SCALES, LEAST, LOOK, AROUND, HALF_ALIKE, BY_BLUR, SPARSE, *BLURRED, NEARBY, NOISE)
 """All that answers depend on."""
 
 Grey = UInt8[np.ndarray, "h w"]
