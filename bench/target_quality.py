@@ -8,7 +8,8 @@ the sharp truth, and its target is compared with the truth inside its own mask.
 
 "Gain" is what the loss sees: dB of the trust-weighted error of the target over that of the input.
 "Removed" is the share of the input's squared error that is gone where the target takes its place,
-by trust. With `--gate` each target is also judged by what it looks like when blurred again.
+by trust. With `--gate` each target is also judged by what it looks like when blurred again, and the
+frame kept where it is hardly blurred.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from bluref.match.named import matcher_named
 from bluref.match.protocol import Matcher
 from bluref.pseudo.bank import Bank, _Encoded
 from bluref.pseudo.compact import compact
-from bluref.pseudo.gate import gated
+from bluref.pseudo.gate import Gate
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import STRATEGIES, strategy_named
 from bluref.pseudo.target import PseudoSharp
@@ -108,8 +109,11 @@ def measure(options, sample: Sample, motion, store, matcher: Matcher, tally: Tal
                 name = f"{strategy.name}, {threshold:g}"
                 tally.add((shown, name), target, blurry, truth)
                 if motion is not None:
-                    judged = gated(target, blurry, *motion, options.exposure, half=options.gate)
-                    tally.add((shown, f"{name}, gate"), judged, blurry, truth)
+                    for keep in (False, True):
+                        gate = Gate(options.gate, keep_sharp=keep)
+                        judged = gate(target, blurry, *motion, options.exposure)
+                        row = f"{name}, gate{', keep' if keep else ''}"
+                        tally.add((shown, row), judged, blurry, truth)
 
 
 def main() -> None:

@@ -9,7 +9,9 @@ from bluref.cli.main import main
 from bluref.match.files import load_matcher
 from bluref.match.pdcnet.convert import pdcnet_from_state_dict
 from bluref.media.picture import read_picture, write_picture
+from bluref.restore.files import load_network
 from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
+from bluref.weights.published import read_published
 
 
 @pytest.fixture
@@ -64,6 +66,52 @@ def test_what_cannot_be_imported_is_the_users_to_fix(checkpoint, tmp_path, capsy
         assert wrong in said
         assert "  fix: " in said
     assert not folder.exists()
+
+
+def test_without_a_folder_it_goes_into_one_of_the_checkpoints_name(
+    checkpoint, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    bare = checkpoint.rename(tmp_path / "weights")  # a folder cannot take this name
+    assert main(["import", str(bare)]) == 0
+    assert "--model weights-imported" in capsys.readouterr().err
+    assert (tmp_path / "weights-imported" / "model.safetensors").is_file()
+    bare.rename(tmp_path / "Net.pth.tar")
+    assert main(["import", "Net.pth.tar"]) == 0
+    assert (tmp_path / "Net" / "model.json").is_file()
+
+
+def test_the_averaged_weights_are_preferred(checkpoint, tmp_path, capsys):
+    kept = read_published(checkpoint)["params"]
+    averaged = {name: value + 1 for name, value in kept.items()}
+    torch.save({"params": kept, "params_ema": averaged}, checkpoint)
+    assert main(["import", str(checkpoint), "-o", str(tmp_path / "net")]) == 0
+    found = load_network(tmp_path / "net").model.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in averaged.items())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            lambda w: {**w, "intro.weight": torch.zeros(4, 6, 3, 3)},
+            "intro.weight is 4x6x3x3 where a network for pictures of three colours has 4x3x3x3",
+        ),
+        (
+            lambda w: {**w, "up.0.weight": torch.ones(1), "up.0.bias": torch.ones(1)},
+            "up.0.weight and 1 more are foreign to one",
+        ),
+        (lambda w: {k: v for k, v in w.items() if k != "ending.bias"}, "ending.bias is missing"),
+    ],
+)
+def test_a_network_for_another_task_is_refused_with_the_reason(
+    checkpoint, tmp_path, capsys, spoil, said
+):
+    torch.save(spoil(read_published(checkpoint)["params"]), checkpoint)
+    assert main(["import", str(checkpoint), "-o", str(tmp_path / "net")]) == 2
+    err = capsys.readouterr().err
+    assert said in err
+    assert "Error(s) in loading" not in err
 
 
 def test_every_use_names_the_folder_and_a_verb():

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bluref.pseudo.blend import BLURRED, MOST, TRUSTED, blended
+from bluref.pseudo.blend import MOST, TRUSTED, blended
+from bluref.pseudo.gate import BLURRED
 from bluref.pseudo.target import PseudoSharp
 
 SIZE = (4, 6)

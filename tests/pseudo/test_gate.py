@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bluref.degrade.motion import Motion, Shutter, expose_along
-from bluref.pseudo.gate import gated
+from bluref.pseudo.gate import BLURRED, LOST, Gate, gated, kept_where_sharp
 from bluref.pseudo.target import PseudoSharp
 
 SIZE = (64, 96)
@@ -109,3 +109,33 @@ def test_silent_pixels_stay_silent_and_are_taken_from_the_blurry_frame(blurry):
 def test_a_gate_without_tolerance_is_refused(blurry):
     with pytest.raises(ValueError, match="half must be above 0"):
         gated(target_of(texture()), blurry, MOTION, SURE, 1.0, half=0.0)
+
+
+@pytest.mark.parametrize(
+    ("blur", "sure", "share"),
+    [
+        (0.0, 1.0, 0.0),
+        (BLURRED[0], 1.0, 0.0),
+        (2.5, 1.0, 0.5),
+        (BLURRED[1], 1.0, 1.0),
+        (20.0, 1.0, 1.0),
+        (0.0, LOST / 2, 1.0),
+    ],
+)
+def test_the_less_a_frame_is_blurred_the_more_it_is_its_own_target(blurry, blur, sure, share):
+    mask = torch.ones(1, 1, *SIZE)
+    mask[..., 40:56] = 0
+    target = PseudoSharp(texture() * mask, 0.7 * mask, mask)
+    kept = kept_where_sharp(target, blurry, blur * SURE, sure * SURE)
+    expected = (blurry + share * (texture() - blurry)) * mask
+    torch.testing.assert_close(kept.image, expected)
+    assert torch.equal(kept.weight, target.weight)
+    assert torch.equal(kept.support, target.support)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_frame_that_stood_still_is_its_own_target_if_asked_for(keep):
+    frame, resampled = texture(), texture() + 0.01
+    gate = Gate(0.04, keep_sharp=keep)
+    judged = gate(target_of(resampled), frame, rightwards(0.0), SURE, 1.0)
+    torch.testing.assert_close(judged.image, frame if keep else resampled)

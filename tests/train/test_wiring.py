@@ -10,13 +10,15 @@ from bluref.frames.neighbours import with_neighbours
 from bluref.frames.references import ReferenceRule, choose_references
 from bluref.frames.split import split_clips
 from bluref.pseudo.bank import BlurryItself
+from bluref.pseudo.gate import LOST, Gate
 from bluref.pseudo.motion import FootageMotion
 from bluref.restore.networks.backbones import build_backbone
 from bluref.train import run as module
-from bluref.train.banks import bank_of
+from bluref.train.banks import bank_of, gate_of
 from bluref.train.batches import Drawing, PseudoBatches
 from bluref.train.deblurring import Deblurring
 from bluref.train.moving import Moving
+from bluref.train.recipe import Recipe
 from bluref.train.run import train
 
 
@@ -33,11 +35,36 @@ def batches(footage, bank, tmp_path):
 
 
 def test_the_gate_lowers_trust_and_changes_nothing_else(batches):
-    plain, judged = batches(3), replace(batches, gate=0.04)(3)
+    plain, judged = batches(3), replace(batches, gate=Gate(0.04, keep_sharp=False))(3)
     assert torch.equal(plain.target, judged.target)
     assert torch.equal(plain.blurry, judged.blurry)
     assert (judged.weight <= plain.weight).all()
     assert judged.weight.mean() < 0.99 * plain.weight.mean()
+
+
+@pytest.mark.parametrize(("exposure", "own"), [(0.1, True), (5 / 3, False)])
+def test_what_is_hardly_blurred_is_its_own_target(batches, exposure, own):
+    """The clips of this footage move by some 6 pixels from frame to frame."""
+    moving = replace(batches, moving=replace(batches.moving, exposure=exposure))
+    judged = replace(moving, gate=Gate(0.04, keep_sharp=False))(3)
+    kept = replace(moving, gate=Gate(0.04))(3)
+    assert torch.equal(judged.weight, kept.weight)
+    known = (kept.weight > 0) & (kept.reblur.sure >= LOST)
+    chosen = known.expand_as(kept.target)
+    expected = kept.blurry if own else judged.target
+    torch.testing.assert_close(kept.target[chosen], expected[chosen])
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, Gate(0.04)),
+        ({"gate": 0.1, "keep_sharp": False}, Gate(0.1, keep_sharp=False)),
+        ({"gate": 0.0, "keep_sharp": True}, None),
+    ],
+)
+def test_the_recipe_says_how_targets_are_judged(settings, expected):
+    assert gate_of(Recipe(**settings)) == expected
 
 
 def test_re_blurring_adds_what_silent_pixels_of_the_footage_cost(batches):

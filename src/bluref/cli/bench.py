@@ -5,10 +5,9 @@ import re
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
+from bluref.cli.options import MaybeOutput
 from bluref.errors import UserError
 
 SUMMARY = "Measure a model with every engine: seconds, memory, closeness to fp32."
@@ -34,7 +33,7 @@ class Options:
     """Pictures per engine, of which the median counts."""
     picture: Path | None = None
     """A photograph to deblur, repeated to fill the size; smooth noise if none is given."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",))] = None
+    output: MaybeOutput = None
     """Draw the table into this file, a PNG."""
     json: bool = False
     """Print one JSON object: rows, left_out (engine, precision, reason)."""

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bluref.cli.options import Input, Output
+from bluref.cli.options import Input, MaybeOutput
 
 SUMMARY = "Convert a published NAFNet, Restormer, PDC-Net(+) or VGG-16 to BluRef's format."
 
@@ -18,8 +18,9 @@ class Options:
     checkpoint: Input
     """A .pth, .pt, .pth.tar or .safetensors file; of pickles, only tensors are ever opened."""
 
-    output: Output
-    """A new folder for model.safetensors and model.json."""
+    output: MaybeOutput = None
+    """A new folder for model.safetensors and model.json; if not given, one here that bears the
+    checkpoint's name."""
 
     vgg: Path | None = None
     """VGG-16 of torchvision, for a PDC-Net that was saved without its feature pyramid."""
@@ -42,20 +43,28 @@ def run(options: Options) -> int:
     """Convert and tell what it was."""
     from bluref.train.imported import import_checkpoint
 
-    imported = import_checkpoint(options.checkpoint, options.output, vgg=options.vgg)
+    folder = options.output or _named_after(options.checkpoint)
+    imported = import_checkpoint(options.checkpoint, folder, vgg=options.vgg)
     parameters = sum(p.numel() for p in imported.network.parameters())
-    use = USES[imported.kind].format(folder=shlex.quote(str(options.output)))
+    use = USES[imported.kind].format(folder=shlex.quote(str(folder)))
     if options.json:
         told = {
             "kind": imported.kind,
             "parameters": parameters,
-            "folder": str(options.output),
+            "folder": str(folder),
             "use": use,
         }
         sys.stdout.write(json.dumps(told) + "\n")
     else:
         sys.stderr.write(
-            f"{options.checkpoint} is a {imported.kind}; {options.output} holds a network of"
+            f"{options.checkpoint} is a {imported.kind}; {folder} holds a network of"
             f" {parameters / 1e6:.2f} M parameters\nuse it: {use}\n"
         )
     return 0
+
+
+def _named_after(checkpoint: Path) -> Path:
+    """A folder where we stand; a name without suffix takes one, or it would be the file itself."""
+    bare = checkpoint.name.removesuffix(".tar").removesuffix(checkpoint.suffix)
+    bare = bare.removesuffix(".pth")
+    return Path(bare if bare and bare != checkpoint.name else f"{checkpoint.name}-imported")

@@ -8,6 +8,9 @@ import tyro
 Output = Annotated[Path, tyro.conf.arg(aliases=("-o",))]
 """`-o PATH, --output PATH`: where the result goes."""
 
+MaybeOutput = Annotated[Path | None, tyro.conf.arg(aliases=("-o",))]
+"""The same, where a verb finds a name by itself."""
+
 Inputs = tyro.conf.Positional[tuple[Path, ...]]
 """Any number of paths without a flag."""
 

@@ -4,11 +4,8 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from bluref.cli.options import Input
+from bluref.cli.options import Input, MaybeOutput
 
 SUMMARY = "Make the page of a run: did it work, before and after, curves, recipe."
 
@@ -20,7 +17,7 @@ class Options:
     run: Input
     """A run folder, finished or not. Its frames are deblurred with the network it holds so far."""
 
-    output: Annotated[Path | None, tyro.conf.arg(aliases=("-o",))] = None
+    output: MaybeOutput = None
     """The page to write; report.html in the run folder if not given. One file, which opens in any
     browser with no network. It shows frames of your footage: mind whom you send it to."""
 

@@ -4,19 +4,16 @@ A network must guess what blur took away; a reference has seen it. Goes beyond t
 targets only ever teach.
 """
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bluref.pseudo.gate import LOST
+from bluref.pseudo.gate import share_of_references
 from bluref.pseudo.target import PseudoSharp
 
 # Share of the target that makes the error least, measured against truth in bins of trust and of
 # blur (docs/experiments.md, "With references"): none up to the first trust, MOST from the second.
 TRUSTED = (0.1, 0.45)
 MOST = 0.86
-# Pixels of blur up to which a warped reference is no sharper than the frame, and from which it is.
-BLURRED = (1.0, 4.0)
 
 
 def blended(
@@ -33,11 +30,7 @@ def blended(
         blur: length of the blur in pixels (`degrade.motion.Motion.blur`).
         sure: confidence of the motion, in [0, 1]; where it is lost, trust alone decides.
     """
-    trusted = MOST * _ramp(target.weight, TRUSTED)
-    share = torch.where(sure >= LOST, trusted * _ramp(blur, BLURRED), trusted)
+    low, high = TRUSTED
+    trusted = MOST * ((target.weight - low) / (high - low)).clamp(0, 1)
+    share = trusted * share_of_references(blur, sure)
     return output + share * target.mask * (target.image - output)
-
-
-def _ramp(value: Tensor, bounds: tuple[float, float]) -> Tensor:
-    low, high = bounds
-    return ((value - low) / (high - low)).clamp(0, 1)

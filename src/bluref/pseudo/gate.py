@@ -1,10 +1,11 @@
-"""A gate for targets: blurred along the motion of its frame, a target must be the blurry frame.
+"""What the motion of a frame says of its target.
 
-Where it is not, it shows the wrong thing or shows it in the wrong place. Colours alone would not
-tell: a sharp target ought to differ from the blurry frame.
+Blurred along that motion, a target must be the blurry frame. Where it is not, it shows the wrong
+thing or shows it in the wrong place. Colours alone would not tell: a sharp target ought to differ
+from the blurry frame. And where motion hardly blurs the frame, nothing shows it better than itself.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,36 @@ MOMENTS = 15
 LOST = 0.1
 # Window over which differences are averaged: standard deviation and side, in pixels.
 WINDOW, SIDE = 1.0, 7
+# Pixels of blur up to which a warped reference is no sharper than the frame, and from which it is:
+# measured against truth, the best share of the reference is 0 up to 1.5 pixels and .9 from 4.
+BLURRED = (1.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """How targets are judged by the motion of their frames.
+
+    Attributes:
+        half: difference, of values in [0, 1], that halves the trust; above 0.
+        keep_sharp: whether a frame is its own target where it is hardly blurred.
+    """
+
+    half: float
+    keep_sharp: bool = True
+
+    def __call__(
+        self,
+        target: PseudoSharp,
+        blurry: Float[Tensor, "b 3 h w"],
+        motion: Motion,
+        sure: Float[Tensor, "b 1 h w"],
+        exposure: float,
+    ) -> PseudoSharp:
+        """The target, trusted as far as it explains the frame; arguments as of `gated`."""
+        judged = gated(target, blurry, motion, sure, exposure, half=self.half)
+        if not self.keep_sharp:
+            return judged
+        return kept_where_sharp(judged, blurry, motion.blur(exposure), sure)
 
 
 def gated(
@@ -60,3 +91,35 @@ def gated(
     agreement = 1 / (1 + local / half**2)
     known = stays_inside(motion, exposure) & (sure >= LOST)
     return replace(target, weight=target.weight * agreement.where(known, torch.ones(())))
+
+
+def kept_where_sharp(
+    target: PseudoSharp,
+    blurry: Float[Tensor, "b 3 h w"],
+    blur: Float[Tensor, "b 1 h w"],
+    sure: Float[Tensor, "b 1 h w"],
+) -> PseudoSharp:
+    """The target with the frame's own pixels where motion blurs them by hardly one.
+
+    Resampling has cost a warped reference some sharpness, and a flow is never exact: a frame that
+    stood still is its own best target. frame + share * (target - frame), where the share rises
+    with the blur from 0 to 1. Trust and support stay. Goes beyond the paper.
+
+    Args:
+        target: silent pixels of it stay so.
+        blurry: the frame that it is a sharp version of.
+        blur: its length in pixels (`degrade.motion.Motion.blur`).
+        sure: confidence of the motion, in [0, 1]; where it is lost, the target stays.
+    """
+    share = share_of_references(blur, sure)
+    own = blurry + share * (target.image - blurry)
+    return replace(target, image=own * target.mask)
+
+
+def share_of_references(
+    blur: Float[Tensor, "b 1 h w"], sure: Float[Tensor, "b 1 h w"]
+) -> Float[Tensor, "b 1 h w"]:
+    """From 0, where motion hardly blurs, to 1, where it does or is not known."""
+    low, high = BLURRED
+    share = ((blur - low) / (high - low)).clamp(0, 1)
+    return share.where(sure >= LOST, torch.ones(()))

@@ -5,7 +5,7 @@ from pathlib import Path
 from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
 from bluref.pseudo.bank import Bank
-from bluref.pseudo.gate import THRESHOLD
+from bluref.pseudo.gate import THRESHOLD, Gate
 from bluref.pseudo.strategy import strategy_named
 from bluref.train.moving import Moving
 from bluref.train.recipe import Recipe
@@ -27,6 +27,11 @@ def bank_of(run: Path, recipe: Recipe, store: FrameStore) -> Bank:
         store=store,
         even=recipe.even,
     )
+
+
+def gate_of(recipe: Recipe) -> Gate | None:
+    """How a recipe has targets judged by the motion of their frames, if at all."""
+    return Gate(recipe.gate, keep_sharp=recipe.keep_sharp) if recipe.gate else None
 
 
 def heed_gate(bank: Bank, recipe: Recipe, moving: Moving | None) -> None:

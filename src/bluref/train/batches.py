@@ -15,7 +15,7 @@ from bluref.frames.randomness import item_generator, randint
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank
-from bluref.pseudo.gate import gated
+from bluref.pseudo.gate import Gate
 from bluref.pseudo.target import PseudoSharp
 from bluref.train.moving import Moving
 from bluref.train.reblur import Reblur
@@ -177,8 +177,7 @@ class PseudoBatches:
         bank: cached matches.
         round: number of the bank's round in use.
         moving: how the frames came to be blurry, if it is known.
-        gate: difference that halves the trust in a target which, blurred again, is not the blurry
-            frame (`pseudo.gate`); 0 for no gate.
+        gate: how targets are judged by that motion, if they are.
     """
 
     samples: Sequence[Sample]
@@ -187,7 +186,7 @@ class PseudoBatches:
     bank: Bank
     round: int
     moving: Moving | None = None
-    gate: float = 0.0
+    gate: Gate | None = None
 
     def __call__(self, step: int) -> Batch:
         """The batch of this step."""
@@ -223,9 +222,9 @@ class PseudoBatches:
             torch.cat([one.weight for one in made]),
             torch.cat([one.support for one in made]),
         )
-        if reblur is None or not self.gate:
+        if reblur is None or self.gate is None:
             return target
-        return gated(target, blurry, reblur.motion, reblur.sure, reblur.exposure, half=self.gate)
+        return self.gate(target, blurry, reblur.motion, reblur.sure, reblur.exposure)
 
 
 def draw(

@@ -1,6 +1,6 @@
 """The frames held back, made ready to judge by: references, motion and targets, once per run.
 
-Their targets are made as `Recipe` makes them by default, whatever the run was told: a network that
+Their targets are made in one way, whatever the run was told: a network that
 learns the faults of its targets would else be praised for them. Measured with plain averages and
 no gate, judged by the same: the agreement rose while the true PSNR fell.
 """
@@ -18,6 +18,7 @@ from bluref.pseudo.exposure import fit_exposure
 from bluref.pseudo.gate import THRESHOLD
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
+from bluref.train.banks import gate_of
 from bluref.train.batches import Drawing, PseudoBatches
 from bluref.train.data import TrainingData
 from bluref.train.moving import USUAL, Moving
@@ -29,8 +30,8 @@ FOLDER = "validation"
 # Frames that are looked at, spread over all that are held back, and the side of a box of each in
 # pixels: a look then costs as much as four steps.
 LOOKED_AT, SIDE = 24, 192
-# What their targets are made by.
-JUDGE = Recipe()
+# What their targets are made by: the references alone, as measured against truth.
+JUDGE = Recipe(keep_sharp=False)
 WITHOUT = "no checkpoint is chosen, the last one is the result"
 
 
@@ -80,7 +81,7 @@ def hold_ready(
         bank,
         round=0,
         moving=own,
-        gate=JUDGE.gate,
+        gate=gate_of(JUDGE),
     )
     held = [_held(sample, batches) for sample in samples]
     if not any(one.tells(recipe.min_coverage) for one in held):

@@ -19,8 +19,8 @@ from bluref.restore.networks.backbones import Backbone
 from bluref.restore.networks.convert import nafnet_from_state_dict, restormer_from_state_dict
 from bluref.weights.published import read_published
 
-WRAPPINGS = ("params", "state_dict", "model")
-"""Names under which trainers keep the state dict, among other things."""
+WRAPPINGS = ("params_ema", "params", "state_dict", "model")
+"""Names under which trainers keep the state dict, among other things; the averaged one first."""
 
 # Side of the crops that the published networks for deblurring have seen, px; of Restormer's, which
 # grew (Sec. 4 of its paper), the last. Local pooling is made for it.

@@ -20,7 +20,7 @@ from bluref.restore.files import load_network
 from bluref.restore.networks.backbones import Backbone, build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
-from bluref.train.banks import bank_of, heed_gate
+from bluref.train.banks import bank_of, gate_of, heed_gate
 from bluref.train.batches import (
     Batch,
     BatchAt,
@@ -311,7 +311,7 @@ def _source(given: _Given) -> Source[Batch]:
             bank,
             round=0,
             moving=given.moving if max(recipe.gate, recipe.reblur) > 0 else None,
-            gate=recipe.gate,
+            gate=gate_of(recipe),
         ),
         anchor=given.synthetic(synthetic) if synthetic.batch else None,
         warm_start=min(recipe.warm_start, recipe.steps),

@@ -14,9 +14,8 @@ from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank, BlurryItself, Teacher
-from bluref.pseudo.gate import gated
 from bluref.pseudo.target import PseudoSharp
-from bluref.train.banks import bank_of, heed_gate
+from bluref.train.banks import bank_of, gate_of, heed_gate
 from bluref.train.covering import choose_by_coverage
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.moving import Moving, find_moving
@@ -85,17 +84,12 @@ class RunTargets:
             torch.cat([part.weight for part in parts], dim=2),
             torch.cat([part.support for part in parts], dim=2),
         )
-        if self.moving is None or not self.recipe.gate:
+        gate = gate_of(self.recipe)
+        if self.moving is None or gate is None:
             return target
         reblur = self.moving.around([(sample, Crop(0, 0, *size))])
-        return gated(
-            target,
-            self.store.image(sample.blurry),
-            reblur.motion,
-            reblur.sure,
-            reblur.exposure,
-            half=self.recipe.gate,
-        )
+        blurry = self.store.image(sample.blurry)
+        return gate(target, blurry, reblur.motion, reblur.sure, reblur.exposure)
 
 
 def open_targets(
@@ -157,8 +151,9 @@ def about_source(frame: Frame, data: Path) -> str:
 
 def plain_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     """Of a recipe, what its targets depend on: no path of a machine."""
-    kept = ("layout", "split", "choice", "delta", "refs", "strategy", "threshold", "gate", "even")
-    return {name: recipe[name] for name in kept}
+    found = ("layout", "split", "choice", "delta", "refs")
+    judged = ("strategy", "threshold", "gate", "keep_sharp", "even")
+    return {name: recipe[name] for name in (*found, *judged)}
 
 
 def _refuse_without_targets(run: Path, recipe: Recipe) -> None:

@@ -25,7 +25,7 @@ _PICKLE = b"\x80"  # the first byte of every pickle that torch writes outside a 
 _EXTRACT = (
     "import sys, torch;"
     " w = torch.load(sys.argv[1], map_location='cpu', weights_only=False);"
-    " w = next((w[k] for k in ('params', 'state_dict', 'model') if k in w), w);"
+    " w = next((w[k] for k in ('params_ema', 'params', 'state_dict', 'model') if k in w), w);"
     " torch.save({k: v.detach() for k, v in w.items() if isinstance(v, torch.Tensor)}, sys.argv[2])"
 )
 

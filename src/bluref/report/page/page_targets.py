@@ -20,11 +20,11 @@ from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank, BlurryItself, Teacher
 from bluref.pseudo.coverage import most_covering
-from bluref.pseudo.gate import THRESHOLD, gated
+from bluref.pseudo.gate import THRESHOLD, Gate
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.pseudo.target import PseudoSharp
-from bluref.train.banks import bank_of, heed_gate
+from bluref.train.banks import bank_of, gate_of, heed_gate
 from bluref.train.data import TrainingData
 from bluref.train.held import FOLDER, JUDGE
 from bluref.train.moving import FIT, USUAL, Moving, motion_of
@@ -43,7 +43,7 @@ class PageTargets:
         teacher: on whose outputs they are matched.
         refs: references of a frame at most.
         moving: how frames came to be blurry, if that is known.
-        gate: by which they are judged; 0 for no gate.
+        gate: how they are judged by that, if they are.
     """
 
     kept: Bank
@@ -52,7 +52,7 @@ class PageTargets:
     teacher: Teacher
     refs: int
     moving: Moving | None
-    gate: float
+    gate: Gate | None
 
     def target(self, sample: Sample, crop: Crop, blurry: Float[Tensor, "1 3 h w"]) -> PseudoSharp:
         """The target of a box of a frame.
@@ -70,13 +70,13 @@ class PageTargets:
             sample = most_covering([sample], self.refs, matcher=matcher, store=store)[0]
         self._match(sample)
         made = self.bank.target(self.round, sample, crop)
-        if self.moving is None or not self.gate:
+        if self.moving is None or self.gate is None:
             return made
         try:
             how = self.moving.around([(sample, crop)])
         except UserError:  # its motion was never followed, or the file of it is torn
             return made
-        return gated(made, blurry, how.motion, how.sure, how.exposure, half=self.gate)
+        return self.gate(made, blurry, how.motion, how.sure, how.exposure)
 
     def _match(self, sample: Sample) -> None:
         """As the run matched it, if it did: an entry that is whole and of the same things."""
@@ -113,7 +113,7 @@ def trained_targets(
     round_ = max(kept.rounds(), default=0)
     folder = kept.round_folder(round_) / TEACHER
     teacher = SavedTeacher(folder) if (folder / "model.json").is_file() else BlurryItself()
-    return PageTargets(kept, bank, round_, teacher, recipe.refs, moving, recipe.gate)
+    return PageTargets(kept, bank, round_, teacher, recipe.refs, moving, gate_of(recipe))
 
 
 def validation_targets(
@@ -130,7 +130,7 @@ def validation_targets(
     matches = bank.beside(run / FOLDER / "motion", strategy=plain, threshold=0.0, even=False)
     beside = with_neighbours([sample.blurry for sample in found.held], found.around)
     moving = _moving(FootageMotion(beside, matches), run, recipe)
-    return PageTargets(kept, bank, 0, BlurryItself(), recipe.refs, moving, JUDGE.gate)
+    return PageTargets(kept, bank, 0, BlurryItself(), recipe.refs, moving, gate_of(JUDGE))
 
 
 def _moving(motion: FootageMotion, run: Path, recipe: Recipe) -> Moving | None:

@@ -1,7 +1,7 @@
 """Networks from the weights that others have published."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from torch import Tensor, nn
@@ -49,11 +49,45 @@ def _filled(
     weights = {name: value for name, value in found.items() if isinstance(value, Tensor)}
     try:
         model = build(weights)
+        _refuse_others(model, weights)
         model.load_state_dict(weights)
     except (RuntimeError, ValueError) as error:
         fix = f"give the state dict of a {title} for deblurring"
         raise UserError(f"the weights are not those of a {title}: {error}", fix) from error
     return model
+
+
+def _refuse_others(model: nn.Module, weights: Weights) -> None:
+    """Say in a line what keeps weights out of the network that their own shapes ask for.
+
+    Raises:
+        ValueError: names are missing, or left over, or a shape is another one.
+    """
+    expected = model.state_dict()
+    unlike = [
+        f"{name} is {_size(weights[name])} where a network for pictures of three colours has"
+        f" {_size(value)}"
+        for name, value in expected.items()
+        if name in weights and weights[name].shape != value.shape
+    ]
+    missing = [name for name in expected if name not in weights]
+    unknown = [name for name in weights if name not in expected]
+    reasons = unlike[:1]
+    if missing:
+        reasons.append(f"{_first(missing)} missing")
+    if unknown:
+        reasons.append(f"{_first(unknown)} foreign to one")
+    if reasons:
+        raise ValueError("; ".join(reasons))
+
+
+def _size(value: Tensor) -> str:
+    return "x".join(map(str, value.shape)) or "one number"
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first name, how many more there are, and the verb."""
+    return f"{names[0]} is" if len(names) == 1 else f"{names[0]} and {len(names) - 1} more are"
 
 
 def _nafnet(weights: Weights) -> NAFNet:

@@ -27,7 +27,7 @@ from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.restore.networks.backbones import build_backbone
 from bluref.train.average import averaged_copy, move_average
-from bluref.train.banks import bank_of
+from bluref.train.banks import bank_of, gate_of
 from bluref.train.batches import Batch, BatchAt, Drawing, PseudoBatches, SupervisedBatches
 from bluref.train.data import TrainingData
 from bluref.train.deblurring import Deblurring
@@ -171,7 +171,7 @@ def _source(samples: list[Sample], found: TrainingData, bank: Bank, recipe: Reci
     own, synthetic = _drawing(recipe).parted(recipe.anchor)
     moving = _moving(samples, found, bank)
     pseudo = PseudoBatches(
-        samples, bank.store, own, bank, round=0, moving=moving, gate=recipe.gate if moving else 0
+        samples, bank.store, own, bank, round=0, moving=moving, gate=gate_of(recipe)
     )
     if moving is None or not synthetic.batch:
         return pseudo
