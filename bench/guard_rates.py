@@ -2,9 +2,10 @@
 
     python bench/guard_rates.py MODEL DATA [--every 8]
 
-DATA holds SCENE/blur and SCENE/sharp. The first table counts verdicts on results as they are, for
-whole frames and for quarters of them; the second counts what is found of broken results, beside how
-much the broken result loses against the blurry frame. Last, what the guard takes of the time.
+DATA holds SCENE/blur and SCENE/sharp. The first lines count verdicts on results as they are, for
+whole frames and for quarters of them, then frames that count as out of focus; the table counts what
+is found of broken results, beside how much the broken result loses against the blurry frame. Last,
+what the guard takes of the time.
 """
 
 import copy
@@ -12,9 +13,11 @@ import time
 from collections import Counter, defaultdict
 
 import torch
+import torch.nn.functional as F
 
 from bluref.measure.psnr import psnr
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.tiling.defocus import is_out_of_focus
 from bluref.restore.tiling.guard import guarded, harm
 from bluref.restore.tiling.sharp_already import is_sharp_already
 from scenes import frames_of, parsed
@@ -60,6 +63,26 @@ def tell_verdicts(deblur, results):
                 verdicts[f"{kind} quarter"]["already sharp"] += is_sharp_already(tile[0])
     for kind, counts in verdicts.items():
         print(kind, dict(counts))
+
+
+def out_of_focus(image, radius):
+    """The picture through a lens whose every point becomes a disc."""
+    side = torch.arange(-radius - 1, radius + 2.0)
+    disc = (radius + 0.5 - torch.hypot(side[:, None], side[None])).clamp(0, 1)
+    padded = F.pad(image.transpose(0, 1), (radius + 1,) * 4, mode="reflect")
+    soft = F.conv2d(padded, (disc / disc.sum())[None, None]).transpose(0, 1)
+    return (255 * soft).round().clamp(0, 255) / 255
+
+
+def tell_defocus(results):
+    """How many frames count as out of focus: blurred by motion, sharp, and sharp ones blurred."""
+    kinds = {"moved": [b for b, _, _ in results], "sharp": [t for _, _, t in results]}
+    for radius in (1, 2, 3, 5, 8):
+        kinds[f"disc of radius {radius}"] = [out_of_focus(t, radius) for t in kinds["sharp"]]
+    for kind, images in kinds.items():
+        print(
+            f"out of focus, {kind}: {sum(is_out_of_focus(i[0]) for i in images)} of {len(images)}"
+        )
 
 
 def ways_to_break(deblur):
@@ -119,6 +142,7 @@ def main():
         for _, blurry, truth in frames_of(options.data, options.every)
     ]
     tell_verdicts(deblur, results)
+    tell_defocus(results)
     tell_broken(deblur, results)
     tell_times(deblur, results[0][0])
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from skimage import data
 from tests.frames.shaken import blurred, panned, textured
 
 from bluref.frames.measured import Looked, Row, as_told, from_told, measure
@@ -71,6 +72,16 @@ def test_an_all_blurred_clip_yields_its_sharpest_moments():
     assert lengths[roles == "sharp"].max() <= 11
     assert (roles == "blurry").sum() >= 16
     assert np.median(lengths[roles == "blurry"]) >= 15
+
+
+@pytest.mark.parametrize("texture", ["grass", "gravel", "brick"])
+@pytest.mark.parametrize(("length", "kind"), [(1, "all sharp"), (9, "all blurred")])
+def test_blur_that_never_ends_is_told_in_rich_texture_too(texture, length, kind):
+    """Grass has more fine detail under 9 pixels of blur than a face has without any."""
+    grey = torch.from_numpy(getattr(data, texture)()).float() / 255
+    moved = torch.stack([grey.roll(i, dims=1) for i in range(length)]).mean(dim=0)
+    frames = [moved[:384, 4 * i : 4 * i + 384].expand(1, 3, -1, -1) for i in range(30)]
+    assert judged(frames)[1] == kind
 
 
 def test_a_black_clip_is_of_no_use():
@@ -150,7 +161,7 @@ def test_pictures_of_two_sizes_are_cut_apart_though_they_look_alike_when_reduced
 def stretch(levels):
     """Roles of frames of which each is as much sharper than the one before as the levels say."""
     rows = [
-        Row(i, i / 25, None, (90, 160), 0.5, 0.2, level, -2.0, 1.0, 3.0, 1.0, 20.0,
+        Row(i, i / 25, None, (90, 160), 0.5, 0.2, level, -2.0, 0.3, 1.0, 3.0, 1.0, 20.0,
             ((1, level - levels[i - 1], 1.0),) if i else ())
         for i, level in enumerate(levels)
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from bluref.frames.settled import OWN, settle
 
 
 def row(index, changes=(), energy=0.0, focus=0.0):
-    return Row(index, index / 25, None, (90, 160), 0.5, 0.2, energy, focus, 1.0, 0.0, 1.0, 9.0,
+    return Row(index, index / 25, None, (90, 160), 0.5, 0.2, energy, focus, 0.3, 1.0, 0.0, 1.0, 9.0,
                tuple(changes))  # fmt: skip
 
 

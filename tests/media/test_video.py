@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from bluref.errors import UserError
 from bluref.media.pixels import to_array
@@ -162,7 +163,7 @@ def test_the_file_is_closed_when_the_stream_is_dropped(clip):
         (b"", "is empty"),
         (b"just some text\n" * 50, "cannot decode"),
         (bytes(range(256)) * 40, "cannot decode"),
-        (b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1/a.ts\n", "cannot decode"),
+        (b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://127.0.0.1/a.ts\n", "other files"),
     ],
 )
 def test_what_is_not_a_video_is_refused_by_name(tmp_path, read, content, words):
@@ -179,8 +180,36 @@ def test_a_list_of_other_files_is_not_followed(clip, tmp_path, monkeypatch):
     (tmp_path / "secret.mp4").write_bytes(clip.read_bytes())
     path = tmp_path / "list.mp4"
     path.write_text("ffconcat version 1.0\nfile secret.mp4\n")
-    with pytest.raises(UserError, match="cannot decode"):
+    with pytest.raises(UserError, match="a list of other files"):
         probe_video(path)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "kind"),
+    [("flv", "flv", "Flash"), ("nut", "mpeg4", "NUT"), ("mxf", "mpeg2video", "MXF")],
+)
+def test_whole_footage_in_a_container_that_is_not_read_is_to_be_converted(
+    tmp_path, container, codec, kind
+):
+    """To copy it again, as one should what is damaged, would not help."""
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w", format=container) as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        black = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))
+        output.mux([*stream.encode(black), *stream.encode()])
+    with pytest.raises(UserError, match=f"{path} is {kind}") as caught:
+        probe_video(path)
+    assert "ffmpeg -i FILE -c copy" in caught.value.fix
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".tiff", ".bmp"])
+def test_a_picture_with_the_suffix_of_a_film_is_told_as_one(tmp_path, suffix):
+    Image.new("RGB", (64, 48)).save(tmp_path / f"a{suffix}")
+    path = (tmp_path / f"a{suffix}").rename(tmp_path / "a.mp4")
+    with pytest.raises(UserError, match="is a picture") as caught:
+        probe_video(path)
+    assert "suffix" in caught.value.fix
 
 
 @pytest.mark.parametrize("name", ["missing.mp4", ".", "null\0.mp4", "http://127.0.0.1:9/a.mp4"])
@@ -217,8 +246,9 @@ def test_damage_in_the_middle_never_escapes_as_another_error(clip, tmp_path):
 
 def test_frames_over_the_limit_are_refused(clip):
     probe_video(clip, max_pixels=HEIGHT * WIDTH)
-    with pytest.raises(UserError, match="more than 3,071 pixels"):
+    with pytest.raises(UserError, match="more than 3,071 pixels") as caught:
         probe_video(clip, max_pixels=HEIGHT * WIDTH - 1)
+    assert "--max-pixels" in caught.value.fix
 
 
 @pytest.mark.parametrize(

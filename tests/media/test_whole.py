@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bluref.errors import UserError
-from bluref.media.whole import remove_leftovers, whole_file, write_text_whole
+from bluref.media.whole import remove_leftovers, told_bytes, whole_file, write_text_whole
 
 
 def names(folder):
@@ -123,6 +123,13 @@ def test_a_parent_that_cannot_be_made_is_a_user_error(tmp_path, monkeypatch):
         pass
 
 
+def test_a_place_where_the_system_makes_no_folders_is_a_user_error():
+    if not Path("/proc/self").exists():
+        pytest.skip("no /proc here")
+    with pytest.raises(UserError, match="/proc/new cannot be made"):
+        write_text_whole("/proc/new/out.txt", "x")
+
+
 def test_a_parent_that_is_a_file_is_a_user_error(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="parent is a folder"):
@@ -185,3 +192,16 @@ def test_folders_that_cannot_be_listed_have_no_leftovers(tmp_path):
     for name in ("file", "missing", "x" * 300):
         remove_leftovers(tmp_path / name)
     assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, "0.0 kB"), (999, "1.0 kB"), (82_000, "82 kB"), (3_250_000, "3.2 MB"),
+        (64 * 10**6, "64 MB"), (999_900_000, "1,000 MB"), (2 * 10**9, "2.0 GB"),
+        (42 * 10**11, "4,200 GB"),
+    ],
+)  # fmt: skip
+def test_bytes_are_told_as_people_say_them(count, said):
+    """A small set must not seem to need nothing."""
+    assert told_bytes(count) == said

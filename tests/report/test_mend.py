@@ -1,6 +1,7 @@
 """A film is mended with nothing but itself."""
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from bluref.report import mend as module
 from bluref.report.mend import MendConfig, mend
 from bluref.report.page.page_examples import find_examples
 from bluref.report.page.page_facts import read_facts
+from bluref.report.page.page_recipe import command
 from bluref.restore.deblurrer import Deblurrer
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
@@ -129,6 +131,18 @@ def test_the_page_shows_what_references_made_of_a_frame(film, mended, tmp_path):
     assert any(example.mended not in (None, example.output) for example in shown)
     shutil.rmtree(run / "mended")  # as where nobody asked the references
     assert all(example.mended is None for example in find_examples(facts, step=None).shown)
+
+
+def test_the_command_on_the_page_mends_the_film_again(film, mended, monkeypatch):
+    seen = []
+    monkeypatch.setattr("bluref.cli.mend.run", lambda options: seen.append(options) or 0)
+    out, _ = mended
+    words = shlex.split(command(read_facts(out / "run")))
+    assert main(words[1:]) == 0
+    assert seen[0].clips == (film,)
+    assert seen[0].output == out.with_name(f"{out.name}-again")
+    assert seen[0].with_references
+    assert replace(seen[0].recipe, hold_out=None) == replace(RECIPE, hold_out=None)
 
 
 def test_what_references_say_changes_with_the_network(film, mended):

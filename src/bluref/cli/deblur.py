@@ -17,6 +17,7 @@ _FINDINGS = {
     "moved": "the result was moved or its brightness changed",
     "already sharp": "sharp already",
     "noise": "strong noise, for which this was not made,",
+    "defocus": "blur of a lens out of focus, for which this was not made,",
 }
 _ACTIONS = {
     "kept": "the result was kept",
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from bluref.restore.work.batch import DeblurReport, Existing
     from bluref.restore.work.inputs import Failure
     from bluref.restore.work.one_photo import PhotoOptions
-    from bluref.restore.work.video import VideoReport
+    from bluref.restore.work.video import VideoOptions, VideoReport
 
 TOLD = (
     "done",
@@ -73,14 +74,15 @@ class Options:
     """Judge every tile, and take what is safer where the result would harm the picture: it is
     sharp already, its colours break up, it moves, or the network breaks down."""
     trust: bool = False
-    """Write NAME.trust.png beside each picture: white where to believe the result."""
+    """Write NAME.trust.png beside each photograph: white where to believe the result."""
     memory: str | None = None
     """How much this process may hold, like 2GiB; larger pictures are done in tiles. Without it,
     half of what is free, at most 8GiB."""
     max_pixels: int = 200_000_000
-    """Larger pictures are refused before they are decoded."""
-    max_bytes: int = 4 << 30
-    """Larger files are refused before they are opened."""
+    """Larger pictures are refused before they are decoded, and films with larger frames."""
+    max_bytes: int | None = None
+    """Larger files are refused before they are opened; if not given, photographs of more than 4 GiB
+    and films of more than 1 TiB."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the network; auto takes bf16 where the processor is made for it; fp16 is for
     graphics processors."""
@@ -106,11 +108,10 @@ def run(options: Options) -> int:
     """Deblur and report; 1 if some inputs failed."""
     from bluref.restore.deblurrer import Deblurrer
     from bluref.restore.work.batch import deblur_files
-    from bluref.restore.work.video import VideoOptions
 
     _check(options)
     photographs = _photo_options(options)
-    films = VideoOptions(options.codec, options.crf, options.only_blurry, options.max_pixels)
+    films = _film_options(options)
     deblurrer = Deblurrer.from_pretrained(
         options.model,
         local_pooling=options.local_pooling,
@@ -144,14 +145,27 @@ def run(options: Options) -> int:
     return 1 if report.failed else 0
 
 
+def _film_options(options: Options) -> "VideoOptions":
+    from bluref.restore.work.video import MAX_BYTES, VideoOptions
+
+    return VideoOptions(
+        codec=options.codec,
+        crf=options.crf,
+        only_blurry=options.only_blurry,
+        max_pixels=options.max_pixels,
+        max_bytes=options.max_bytes or MAX_BYTES,
+    )
+
+
 def _photo_options(options: Options) -> "PhotoOptions":
+    from bluref.media.photos.photo import MAX_BYTES
     from bluref.restore.tiling.memory import parse_bytes
     from bluref.restore.work.one_photo import PhotoOptions
 
     return PhotoOptions(
         quality=options.quality,
         max_pixels=options.max_pixels,
-        max_bytes=options.max_bytes,
+        max_bytes=options.max_bytes or MAX_BYTES,
         memory=None if options.memory is None else parse_bytes(options.memory),
         strength=options.strength,
         guard=options.guard,
@@ -191,10 +205,9 @@ def _check(options: Options) -> None:
         raise UserError(f"--strength {options.strength} is out of range", "choose 0 to 1")
     if options.crf is not None and options.crf < 0:
         raise UserError(f"--crf {options.crf} is out of range", "choose 0 or more, 0 is the best")
-    for name in ("max_pixels", "max_bytes"):
-        if getattr(options, name) < 1:
-            flag = f"--{name.replace('_', '-')}"
-            raise UserError(f"{flag} {getattr(options, name)} allows nothing", "choose 1 or more")
+    for flag, limit in (("--max-pixels", options.max_pixels), ("--max-bytes", options.max_bytes)):
+        if limit is not None and limit < 1:
+            raise UserError(f"{flag} {limit} allows nothing", "choose 1 or more")
 
 
 def _existing(options: Options) -> "Existing":

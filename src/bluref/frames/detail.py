@@ -35,6 +35,8 @@ class Detail:
         energy: mean of `fine` over cells, by what they have to say, and sizes.
         focus: log of fine over coarse energy, in the direction in which it is least: it hardly
             depends on how rich the texture is, and moderately on which kind it is.
+        slant: that of the direction in which it is greatest less `focus`: motion blurs along its
+            way and not across, while texture is seldom so one-sided.
         noise: energy that the quietest cells have at full size: noise, and coding of nothing.
         view: a small picture, in grey levels.
         even: the view with its contrast made even, so that motion is that of most of the scene and
@@ -48,6 +50,7 @@ class Detail:
     say: Float[np.ndarray, "y x"]
     energy: float
     focus: float
+    slant: float
     noise: float
     view: Float[np.ndarray, "v u"]
     even: Float[np.ndarray, "v u"]
@@ -71,6 +74,7 @@ def detail_of(grey: Float[Tensor, "h w"], *, noise: float | None = None) -> Deta
     energies = np.maximum(energies - floor, _LEAST * floor + _ROUNDING)
     coarse = energies[COARSE].mean(axis=0)  # y, x
     total = energies.sum(axis=(2, 3))  # sizes, 4
+    focus = np.log(total[0] / total[COARSE])  # 4
     fine = np.log(energies[list(FINE)].mean(axis=1))
     # No cell counts for more than two plain ones: a rich object must not speak for the scene.
     say = coarse / (coarse + np.median(coarse))
@@ -79,7 +83,8 @@ def detail_of(grey: Float[Tensor, "h w"], *, noise: float | None = None) -> Deta
         fine=fine,
         say=say,
         energy=float(np.average(fine.mean(axis=0), weights=say)),
-        focus=float(np.log(total[0] / total[COARSE]).min()),
+        focus=float(focus.min()),
+        slant=float(np.ptp(focus)),
         noise=own,
         view=view[0, 0].numpy(),
         even=_even(view)[0, 0].numpy(),

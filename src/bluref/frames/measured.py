@@ -63,6 +63,7 @@ class Row:
     spread: float
     energy: float
     focus: float
+    slant: float
     noise: float
     motion: float | None
     likeness: float | None
@@ -122,6 +123,7 @@ def _row(frame: Looked, detail: Detail, recent: Sequence[tuple[Looked, Detail]])
         spread=detail.spread,
         energy=detail.energy,
         focus=detail.focus,
+        slant=detail.slant,
         noise=detail.noise,
         motion=motion,
         likeness=max((beside[lag].likeness for lag in (1, 2) if lag in beside), default=None),

@@ -249,7 +249,7 @@ def _open_header(file: io.BufferedReader, path: Path, max_pixels: int) -> Image.
             return Image.open(file, formats=("PNG", "JPEG", "WEBP", "TIFF"))
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise UserError(
-                f"{path} has more than {max_pixels:,} pixels", "make it smaller, or raise the limit"
+                f"{path} has more than {max_pixels:,} pixels", "make it smaller, or leave it out"
             ) from error
         finally:
             Image.MAX_IMAGE_PIXELS = before

@@ -45,6 +45,17 @@ VIDEO_SUFFIXES = frozenset(
 
 # Containers of recorded footage only. Playlists are left out: they may name other files and hosts.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,h264,hevc,mjpeg"
+_CONVERT = "put it into an .mp4 or .mkv file: ffmpeg -i FILE -c copy FILE.mkv"
+_RENAME = "give it the suffix of its kind, and it is read as a picture"
+# How files begin that are something else, whatever their names say, what it is and what to do.
+_OTHERS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
+    ((b"FLV\x01",), "Flash video", _CONVERT),
+    ((b"\x06\x0e\x2b\x34",), "MXF", _CONVERT),
+    ((b"nut/multimedia",), "NUT", _CONVERT),
+    ((b"OggS",), "Ogg", _CONVERT),
+    ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*"), "a picture", _RENAME),
+    ((b"#EXTM3U", b"ffconcat"), "a list of other files", "name those files themselves"),
+)
 _COPY_AGAIN = "copy it again from its source, or remove it"
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED in ITU-T H.273 and FFmpeg
 _TALLEST_STANDARD_DEFINITION = 576  # lines; above it, untagged video is BT.709 by convention
@@ -231,9 +242,18 @@ def open_container(path: Path | str) -> Iterator[av.container.InputContainer]:
             options = {"format_whitelist": _CONTAINERS}
             container = av.open(file, "r", options=options, metadata_errors="surrogateescape")
         except (av.FFmpegError, OSError) as error:
-            raise cannot_decode(path, error) from error
+            file.seek(0)
+            raise _of_another_kind(path, file.read(16)) or cannot_decode(path, error) from error
         with container:
             yield container
+
+
+def _of_another_kind(path: Path, beginning: bytes) -> UserError | None:
+    """What to tell of a file that may be whole, but is no footage that is read here."""
+    for marks, kind, fix in _OTHERS:
+        if beginning.startswith(marks):
+            return UserError(f"{path} is {kind}, which is not read here as footage", fix)
+    return None
 
 
 def cannot_decode(path: Path, error: Exception) -> UserError:
@@ -273,6 +293,6 @@ def main_stream(
     if stream.width * stream.height > max_pixels:
         raise UserError(
             f"{path} has frames of more than {max_pixels:,} pixels",
-            "make it smaller, or raise the limit",
+            "make them smaller, or raise the limit with --max-pixels where there is one",
         )
     return stream

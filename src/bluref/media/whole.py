@@ -52,7 +52,7 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     try:
         if path.exists() and not path.is_file():
             raise UserError(f"{path} exists and is not a file", "choose another name")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         try:
             yield partial
             _flush(partial)
@@ -73,6 +73,15 @@ def write_text_whole(path: Path | str, text: str) -> None:
         partial.write_bytes(text.encode())
 
 
+def told_bytes(count: int) -> str:
+    """So many bytes, as people say it: 820 kB, 3.2 GB."""
+    unit, step = next(
+        ((unit, step) for unit, step in (("GB", 1e9), ("MB", 1e6)) if count >= step), ("kB", 1e3)
+    )
+    value = count / step
+    return f"{value:.1f} {unit}" if value < 10 else f"{value:,.0f} {unit}"
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what writers of files in `folder` left there when they were killed, a day ago or more.
 
@@ -82,6 +91,19 @@ def remove_leftovers(folder: Path) -> None:
         entries = [entry for entry in folder.iterdir() if _TEMPORARY.fullmatch(entry.name)]
         for entry in entries:
             _remove_if_left(entry)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make it and its parents.
+
+    Raises:
+        UserError: it lies where the system makes no folders, such as below `/proc`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        problem = f"the folder {folder} cannot be made"
+        raise UserError(problem, "choose a place you may write to") from error
 
 
 def _remove_if_left(path: Path) -> None:

@@ -16,6 +16,7 @@ from bluref.frames.curation import CurateConfig, CurateReport
 from bluref.frames.frame_table import TABLE, read_table
 from bluref.media.video import is_video
 from bluref.report.curated_pictures import draw_curated
+from bluref.report.mended import DATA, RUN
 from bluref.report.page.page import try_page
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.engines.engine import EngineName
@@ -26,9 +27,6 @@ from bluref.train.recipe import Recipe
 from bluref.train.recipe_file import read_run_recipe
 from bluref.train.run import TrainResult, train
 from bluref.train.with_references import WithReferences, prepare_references
-
-DATA, RUN = "data", "run"
-"""What the folders are called, beside the results."""
 
 Tell = Callable[[str, int, int | None], None]
 """Called with (what is done, how much of it, of how much, None where unknown)."""

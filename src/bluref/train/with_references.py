@@ -150,7 +150,10 @@ def _opened(run: Path, film: Path, data: Path | None, observer: Observer) -> Wit
     moving = targets.moving
     if moving is not None:
         moving = replace(moving, motion=motion_of([s.blurry for s in samples], run, targets.bank))
-    known = replace(targets, bank=targets.bank.beside(run / MENDED), round=0, moving=moving)
+    # `blended` leaves what is hardly blurred to the network, which may have sharpened it.
+    plain = replace(recipe, keep_sharp=False)
+    bank = targets.bank.beside(run / MENDED)
+    known = replace(targets, recipe=plain, bank=bank, round=0, moving=moving)
     return WithReferences(
         known, {s.blurry.position: s for s in samples if s.blurry.position is not None}
     )

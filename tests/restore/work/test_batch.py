@@ -25,6 +25,7 @@ from bluref.restore.tiling.guard import GuardNote
 from bluref.restore.tiling.tiles import TileReport
 from bluref.restore.work import batch
 from bluref.restore.work.ledger import Ledger
+from bluref.restore.work.one_photo import PhotoOptions
 
 TURNED = exif(6)[6:]
 
@@ -178,6 +179,15 @@ def test_what_the_guard_finds_in_a_film_is_told_after_an_interruption_too(tmp_pa
     told = batch.deblur_files([source], tmp_path / "out", invert)
     assert told.films[str(source)].resumed == SEGMENT
     assert told.guard == expected
+
+
+def test_where_a_map_of_trust_is_not_made_it_is_said(tmp_path, invert):
+    paint(tmp_path / "in" / "b.png")
+    film = Film("ffv1", size=(16, 24), frames=2).write(tmp_path / "in" / "a.mkv")
+    options = PhotoOptions(guard=False, trust=True)
+    told = batch.deblur_files([tmp_path / "in"], tmp_path / "out", invert, options=options)
+    assert "maps of trust are written of photographs only" in told.films[str(film)].notes
+    assert tree(tmp_path / "out") == ["a.mkv", "b.png", "b.png.trust.png"]
 
 
 def test_progress_is_told_from_nothing_to_all(tmp_path, invert):

@@ -57,6 +57,15 @@ def test_a_source_without_pictures_leaves_nothing_behind(tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_film_of_more_bytes_than_allowed_is_not_opened(tmp_path):
+    source = Film("libx264", frames=2).write(tmp_path / "film.mp4")
+    size = source.stat().st_size
+    with pytest.raises(UserError, match=f"larger than {size - 1:,} bytes") as caught:
+        deblur(source, tmp_path / "out.mp4", max_bytes=size - 1)
+    assert "--max-bytes" in caught.value.fix
+    deblur(source, tmp_path / "out.mp4", max_bytes=size)
+
+
 def test_the_film_itself_is_never_replaced(tmp_path):
     source = Film(frames=2).write(tmp_path / "a.mkv")
     (tmp_path / "link.mkv").symlink_to(source)

@@ -4,15 +4,21 @@ import dataclasses
 import shlex
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bluref.errors import UserError
+from bluref.frames.frame_table import read_table
+from bluref.media.video import is_video
+from bluref.report.mended import DATA, RUN
 from bluref.report.page.page_facts import RunFacts
 from bluref.report.page.page_markup import Child, put, tag
 from bluref.train.matcher_recipe import MatcherRecipe
 from bluref.train.recipe import Recipe
+from bluref.train.with_references import MENDED
 
 
 def recipe_section(facts: RunFacts) -> ET.Element:
@@ -34,15 +40,37 @@ def recipe_section(facts: RunFacts) -> ET.Element:
 
 def command(facts: RunFacts) -> str:
     """The command line of the run, as a shell reads it; options that say what is usual left out."""
-    recipe, folder = facts.told["recipe"], str(facts.told["data"].get("folder", ""))
+    recipe = facts.told["recipe"]
     kind = Recipe if facts.deblurs else MatcherRecipe
-    verb, sources = ("train", [folder]) if facts.deblurs else ("train-matcher", folder.split(", "))
-    words = ["bluref", verb, *sources, "-o", _again(facts.run)]
+    words = ["bluref", *_whole(facts)]
     usual = {f.name: f.default for f in dataclasses.fields(kind)}
     for name, value in recipe.items():
         if name in usual and value != _plain(usual[name]):
             words += _option(name, value)
     return shlex.join(words)
+
+
+def _whole(facts: RunFacts) -> list[str]:
+    """Verb, what it learns from, and where to: of a film that was mended, the film itself."""
+    folder = str(facts.told["data"].get("folder", ""))
+    if not facts.deblurs:
+        return ["train-matcher", *folder.split(", "), "-o", _again(facts.run)]
+    clips = _mended_clips(facts)
+    if not clips:
+        return ["train", folder, "-o", _again(facts.run)]
+    last = ["--with-references"] if (facts.run / MENDED).is_dir() else []
+    return ["mend", *clips, "-o", _again(facts.run.resolve().parent), *last]
+
+
+def _mended_clips(facts: RunFacts) -> list[str]:
+    """The clips that `bluref mend` was given, if it made this run; their table tells them."""
+    out = facts.run.resolve().parent
+    if facts.run.resolve() != out / RUN or facts.data.resolve() != out / DATA:
+        return []
+    with suppress(UserError):
+        rows = read_table(out / DATA)
+        return list(dict.fromkeys(str(r.file if is_video(r.file) else r.file.parent) for r in rows))
+    return []
 
 
 def _again(run: Path) -> str:

@@ -17,11 +17,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bluref.measure.shift import mean_shift
+from bluref.restore.tiling.defocus import is_out_of_focus
 from bluref.restore.tiling.sharp_already import is_sharp_already, noise
 
-Finding = Literal["broken", "clipped", "colours", "moved", "already sharp", "noise"]
+Finding = Literal["broken", "clipped", "colours", "moved", "already sharp", "noise", "defocus"]
 """`broken`: not finite; `clipped`: much became black or white that was not; `colours`: patches
-changed their mean colour; `moved`: they changed their brightness, or things lie elsewhere."""
+changed their mean colour; `moved`: they changed their brightness, or things lie elsewhere;
+`noise`, `defocus`: the picture suffers from something else than motion."""
 Action = Literal["kept", "global pooling", "input"]
 """What became of the tile: the result as it is, that of the network with means over the whole tile
 (`bluref.restore.networks.pooling`), or the picture as it came."""
@@ -128,12 +130,19 @@ def guarded(
     sharp = sharpen(tile)
     finding = harm(tile, sharp)
     if finding is None:
-        return sharp, sharp, Verdict("noise", "kept") if noise(tile) > NOISE else None
+        return sharp, sharp, _of_another_kind(tile)
     if again is not None:
         other = again(tile)
         if harm(tile, other) is None:
             return other, other, Verdict(finding, "global pooling")
     return tile, sharp, Verdict(finding, "input")
+
+
+def _of_another_kind(tile: Float[Tensor, "3 h w"]) -> Verdict | None:
+    """What a tile suffers from that networks for motion blur are not made for."""
+    if noise(tile) > NOISE:
+        return Verdict("noise", "kept")
+    return Verdict("defocus", "kept") if is_out_of_focus(tile) else None
 
 
 def harm(tile: Float[Tensor, "3 h w"], result: Float[Tensor, "3 h w"]) -> Finding | None:

@@ -33,17 +33,34 @@ def is_sharp_already(image: Float[Tensor, "3 h w"]) -> bool:
     """
     if min(image.shape[-2:]) < PATCH:
         return False
+    fine, coarse = edges(image)
+    textured = fine.mean(dim=0) > TEXTURE
+    if int(textured.sum()) < FEWEST:
+        return False
+    blur = ratio(fine, coarse).amax(dim=0)[textured]
+    return bool(torch.quantile(blur, 0.9) < SHARP)
+
+
+def edges(
+    image: Float[Tensor, "3 h w"],
+) -> tuple[Float[Tensor, "4 m n"], Float[Tensor, "4 m n"]]:
+    """Energy of edges in four directions, patch by patch: as they are, and seen at half the size.
+
+    What noise adds is taken away.
+
+    Args:
+        image: RGB in [0, 1], neither side below PATCH.
+    """
     grey = image.mean(dim=0)[None, None]
     fine, coarse = _energies(grey, PATCH), _energies(F.avg_pool2d(grey, 2), PATCH // 2)
     sigma = noise(image)
     h, w = (min(a, b) for a, b in zip(fine.shape[-2:], coarse.shape[-2:], strict=True))
-    fine = fine[..., :h, :w] - 2 * sigma**2  # 4 h w
-    coarse = coarse[..., :h, :w] - sigma**2 / 2
-    textured = fine.mean(dim=0) > TEXTURE
-    if int(textured.sum()) < FEWEST:
-        return False
-    blur = (coarse / fine.clamp_min(_FLOOR)).amax(dim=0)[textured]
-    return bool(torch.quantile(blur, 0.9) < SHARP)
+    return fine[..., :h, :w] - 2 * sigma**2, coarse[..., :h, :w] - sigma**2 / 2
+
+
+def ratio(fine: Float[Tensor, "4 m n"], coarse: Float[Tensor, "4 m n"]) -> Float[Tensor, "4 m n"]:
+    """How much of the finest detail is gone by direction: 1 or less where none, 4 where all."""
+    return coarse / fine.clamp_min(_FLOOR)
 
 
 def noise(image: Float[Tensor, "3 h w"]) -> float:

@@ -234,6 +234,9 @@ class _Batch:
             heard=partial(_drained, notes),
             tell=partial(self.tell_frames, job.source),
         )
+        if self.options.trust:
+            note = "maps of trust are written of photographs only"
+            film = replace(film, notes=(*film.notes, note))
         self.films[str(job.source)] = film
         changed = film.changed - film.resumed  # frames of this call, nearly: some may be sharp
         return TileReport(max(changed, 0), 0, 0, 0, film.guard)

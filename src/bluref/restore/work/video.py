@@ -41,6 +41,9 @@ Heard = Callable[[], Sequence[GuardNote]]
 Tell = Callable[[int, int], None]
 """Called with (frames behind us, frames in all, 0 where unknown), at the start and after each."""
 
+MAX_BYTES = 1 << 40
+"""Largest film that is opened unless told otherwise: it is streamed, so memory does not grow."""
+
 CHANGED, SHARP, CORRUPT = "changed", "sharp", "corrupt"
 
 
@@ -69,18 +72,19 @@ class VideoOptions:
         crf: quality in the encoder's numbers, lower is better; None to follow the source's.
         only_blurry: leave frames alone that are sharp beside their neighbours.
         max_pixels: larger frames are refused.
+        max_bytes: larger files are refused before they are opened.
     """
 
     codec: str | None = None
     crf: int | None = None
     only_blurry: bool = False
     max_pixels: int = MAX_PIXELS
+    max_bytes: int = MAX_BYTES
 
     def recipe(self) -> dict[str, object]:
         """What of this changes a result."""
         told = asdict(self)
-        del told["max_pixels"]
-        return told
+        return {name: told[name] for name in ("codec", "crf", "only_blurry")}
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,7 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
     """
     start = time.monotonic()
     path, target, options = Path(path), Path(target), options or VideoOptions()
+    _refuse_larger(path, options.max_bytes)
     with open_recording(path, max_pixels=options.max_pixels) as recording:
         if target.exists() and target.samefile(path):
             raise UserError(f"{target} is the film itself", "choose another output")
@@ -172,6 +177,14 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
         notes += write_film(target, path, plan, workplace.segments())
         workplace.remove()
     return replace(report, seconds=time.monotonic() - start, notes=tuple(notes))
+
+
+def _refuse_larger(path: Path, limit: int) -> None:
+    """Refuse a file by its size; what is not there is refused where it is opened."""
+    size = path.stat().st_size if path.is_file() else 0
+    if size > limit:
+        problem = f"{path} is larger than {limit:,} bytes"
+        raise UserError(problem, "raise the limit with --max-bytes")
 
 
 @dataclass
