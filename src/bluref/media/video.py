@@ -16,6 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from bluref.errors import UserError
+from bluref.media.combing import is_combed
 from bluref.media.picture import MAX_PIXELS
 from bluref.media.pixels import from_array
 
@@ -151,7 +152,8 @@ class GreyFrame:
         time: as of a `VideoFrame`.
         grey: levels in [0, 255].
         reduced: pixels of the file, in either direction, per pixel of `grey`.
-        interlaced: whether the frame is of two fields; `grey` then shows the first alone.
+        interlaced: whether the frame is of two fields, as it says or as its lines tell; `grey` then
+            shows the first alone.
     """
 
     index: int
@@ -183,15 +185,16 @@ def stream_grey(
             if index % every == 0:
                 time = index / float(rate) if frame.time is None else frame.time
                 reduced = max(1, round(max(frame.width, frame.height) / longest))
-                grey, reduced = _grey(frame, reduced)
-                yield GreyFrame(index, time, grey, reduced, bool(frame.interlaced_frame))
+                woven = bool(frame.interlaced_frame) or is_combed(frame)
+                grey, reduced = _grey(frame, reduced, woven=woven)
+                yield GreyFrame(index, time, grey, reduced, woven)
         if index < 0:
             raise UserError(f"{path} holds no frame that can be decoded", _COPY_AGAIN)
 
 
-def _grey(frame: av.VideoFrame, reduced: int) -> tuple[Float[Tensor, "h w"], int]:
+def _grey(frame: av.VideoFrame, reduced: int, *, woven: bool) -> tuple[Float[Tensor, "h w"], int]:
     """Brightness, and how much smaller it is."""
-    if not frame.interlaced_frame:
+    if not woven:
         size = max(1, frame.width // reduced), max(1, frame.height // reduced)
         small = frame.reformat(*size, format="gray8", interpolation="AREA")
         return torch.from_numpy(small.to_ndarray()).float(), reduced
