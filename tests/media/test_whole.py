@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bluref.errors import UserError
-from bluref.media.whole import remove_leftovers, told_bytes, whole_file, write_text_whole
+from bluref.media.whole import remove_leftovers, decimal_bytes, whole_file, write_text_whole
 
 
 def names(folder):
@@ -204,4 +204,4 @@ def test_folders_that_cannot_be_listed_have_no_leftovers(tmp_path):
 )  # fmt: skip
 def test_bytes_are_told_as_people_say_them(count, said):
     """A small set must not seem to need nothing."""
-    assert told_bytes(count) == said
+    assert decimal_bytes(count) == said

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bluref.cli.options import Input, Output
-from bluref.media.whole import told_bytes
+from bluref.media.whole import decimal_bytes
 
 if TYPE_CHECKING:
     from bluref.train.make_pairs import PairsReport
@@ -91,7 +91,7 @@ def _summary(report: "PairsReport") -> str:
         lines.append(f"{report.worse} pairs not kept, since others should be better")
     lines.append(
         f"{report.out}: {report.pairs} pairs, {report.made} of them new,"
-        f" {told_bytes(report.bytes)} ({report.seconds:.0f} s)"
+        f" {decimal_bytes(report.bytes)} ({report.seconds:.0f} s)"
     )
     lines.append(
         f"references cover {report.coverage:.0%} of a frame,"

@@ -23,7 +23,7 @@ from bluref.frames.crops import Crop
 from bluref.media.picture import picture_size, read_picture
 from bluref.media.pixels import from_array, to_array
 from bluref.media.video import probe_video, stream_video
-from bluref.media.whole import told_bytes, whole_file
+from bluref.media.whole import decimal_bytes, whole_file
 
 # Files kept open: each holds a descriptor, of which a process commonly has 1024.
 KEPT_OPEN = 256
@@ -141,8 +141,8 @@ class FrameStore:
         free = shutil.disk_usage(there).free
         if need > free:
             raise UserError(
-                f"decoded frames need {told_bytes(need)},"
-                f" {self.folder} has {told_bytes(free)} free",
+                f"decoded frames need {decimal_bytes(need)},"
+                f" {self.folder} has {decimal_bytes(free)} free",
                 "free some space, write elsewhere, or use fewer clips",
             )
 

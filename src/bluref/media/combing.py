@@ -48,6 +48,6 @@ def _luma(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w"]:
     """Brightness of the frame, without a copy where it lies there byte by byte."""
     plane = frame.planes[0]
     if frame.format.name.startswith(("yuv", "nv", "gray")) and plane.line_size // plane.width == 1:
-        lines = np.frombuffer(memoryview(plane), np.uint8)  # type: ignore[arg-type]
+        lines = np.frombuffer(memoryview(plane), np.uint8)
         return lines.reshape(plane.height, -1)[:, : plane.width]
     return frame.to_ndarray(format="gray8")

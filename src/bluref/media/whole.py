@@ -73,7 +73,7 @@ def write_text_whole(path: Path | str, text: str) -> None:
         partial.write_bytes(text.encode())
 
 
-def told_bytes(count: int) -> str:
+def decimal_bytes(count: int) -> str:
     """So many bytes, as people say it: 820 kB, 3.2 GB."""
     unit, step = next(
         ((unit, step) for unit, step in (("GB", 1e9), ("MB", 1e6)) if count >= step), ("kB", 1e3)

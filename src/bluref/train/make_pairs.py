@@ -16,7 +16,7 @@ from bluref.errors import UserError
 from bluref.frames.clip import Frame
 from bluref.frames.layouts import find_clips
 from bluref.frames.references import Sample
-from bluref.media.whole import told_bytes
+from bluref.media.whole import decimal_bytes
 from bluref.pseudo.pairs.completion import completed
 from bluref.pseudo.pairs.folder import PairsFolder, digest_of
 from bluref.pseudo.pairs.leaks import Leak, find_leaks, pixel_hash, without
@@ -264,7 +264,7 @@ def _check_space(
     free = shutil.disk_usage(there).free
     if need > free:
         raise UserError(
-            f"{len(samples)} pairs need about {told_bytes(need)},"
-            f" {there} has {told_bytes(free)} free",
+            f"{len(samples)} pairs need about {decimal_bytes(need)},"
+            f" {there} has {decimal_bytes(free)} free",
             "free some space, or name another place",
         )

@@ -14,7 +14,7 @@ from bluref.frames.clip import Clip, Frame
 from bluref.frames.layouts import find_clips
 from bluref.frames.store import FrameStore
 from bluref.measure.likeness import Impression
-from bluref.media.whole import told_bytes, write_text_whole
+from bluref.media.whole import decimal_bytes, write_text_whole
 from bluref.train.checking.check_blur import blur_of
 from bluref.train.checking.check_cost import measure_cost
 from bluref.train.checking.check_coverage import (
@@ -233,7 +233,9 @@ class _Work:
         folder = self.store.folder.absolute()
         free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
         if need > free:
-            told = f"a run needs about {told_bytes(need)}, {folder} has {told_bytes(free)} free"
+            told = (
+                f"a run needs about {decimal_bytes(need)}, {folder} has {decimal_bytes(free)} free"
+            )
             fix = "free some space, write the run elsewhere, or use fewer frames"
             self.problems.append(Problem("the disk", told, fix, "thin"))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from bluref.media.whole import told_bytes
+from bluref.media.whole import decimal_bytes
 
 Verdict = Literal["ready", "thin", "hopeless"]
 """`ready`: training has what it needs; `thin`: it will run, and may gain little; `hopeless`: it
@@ -94,7 +94,7 @@ class CheckReport:
         if self.expected_hours is not None and self.expected_disk_bytes is not None:
             lines.append(
                 f"training would take about {_duration(self.expected_hours)}"
-                f" and {told_bytes(self.expected_disk_bytes)} of disk on this machine"
+                f" and {decimal_bytes(self.expected_disk_bytes)} of disk on this machine"
             )
         for problem in self.problems:
             lines += [f"* {problem.path}: {problem.problem}", f"    fix: {problem.fix}"]
