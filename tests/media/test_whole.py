@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bluref.errors import UserError
-from bluref.media.whole import remove_leftovers, decimal_bytes, whole_file, write_text_whole
+from bluref.media.whole import decimal_bytes, remove_leftovers, whole_file, write_text_whole
 
 
 def names(folder):
