@@ -21,14 +21,15 @@ class Options:
     """As for `bluref deblur`, or small, light, nafnet-w32, nafnet-w64: with random weights."""
     sizes: tuple[str, ...] = ("640x360", "1280x720")
     """Pictures to deblur, WIDTHxHEIGHT."""
-    engines: tuple[Literal["eager", "compile", "onnxruntime", "openvino"], ...] = (
+    engines: tuple[Literal["eager", "compile", "onnxruntime", "openvino", "cuda"], ...] = (
         "eager",
         "onnxruntime",
         "openvino",
     )
-    """Engines to measure; compile takes minutes to start."""
-    precisions: tuple[Literal["fp32", "bf16"], ...] = ()
-    """Number formats; fp32, and bf16 where the processor is made for it, if none is named."""
+    """Engines to measure; compile takes minutes to start, cuda is torch on a graphics processor."""
+    precisions: tuple[Literal["fp32", "bf16", "fp16"], ...] = ()
+    """Number formats; if none is named fp32, and bf16 where the processor is made for it, and on
+    cuda all three."""
     rounds: int = 5
     """Pictures per engine, of which the median counts."""
     picture: Path | None = None

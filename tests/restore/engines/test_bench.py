@@ -1,9 +1,12 @@
+from typing import get_args
+
 import pytest
 import torch
 
 from bluref.errors import UserError
+from bluref.restore.deblurrer import Precision
 from bluref.restore.engines import bench as bench_module
-from bluref.restore.engines.bench import PLAIN, bench, combinations
+from bluref.restore.engines.bench import FORMATS, PLAIN, bench, combinations
 from bluref.restore.files import save_network
 from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
 
@@ -56,3 +59,26 @@ def test_what_cannot_run_here_is_left_out_and_said(monkeypatch):
     assert ("onnxruntime", "bf16") in [(one.engine, one.precision) for one in left]
     with pytest.raises(UserError, match="unknown engine 'tpu'"):
         combinations(["tpu"], [])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a graphics processor here")
+def test_without_a_graphics_processor_its_columns_are_left_out_with_the_reason():
+    able, left = combinations(["eager", "cuda"], ["fp32", "fp16"])
+    assert able == [(PLAIN, "fp32"), ("eager", "fp32")]
+    assert [(one.engine, one.precision) for one in left] == [
+        ("eager", "fp16"), ("cuda", "fp32"), ("cuda", "fp16"),
+    ]  # fmt: skip
+    assert "graphics processors" in left[0].reason
+    assert "'cuda'" in left[1].reason
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no graphics processor here")
+def test_a_graphics_processor_is_measured_like_any_engine():
+    columns, _ = combinations(["cuda"], [])
+    rows, left = bench("small", [(64, 96)], columns, rounds=1)
+    assert not left
+    assert {(row.engine, row.precision) for row in rows} >= {("cuda", "fp32"), ("cuda", "fp16")}
+
+
+def test_every_number_format_is_one_that_the_deblurrer_takes():
+    assert {*FORMATS, "auto"} == set(get_args(Precision))

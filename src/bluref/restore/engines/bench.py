@@ -23,10 +23,19 @@ from torch import Tensor
 from bluref.errors import UserError
 from bluref.media.picture import read_picture, write_picture
 from bluref.restore.engines.engine import ENGINES, Setting, why_not
+from bluref.weights.device import usable_device
 from bluref.weights.precision import prefers_bf16
 
 PLAIN = "plain"
 """torch as it is on a network as it is: no channels_last, fp32. All ratios are to this."""
+
+CUDA = "cuda"
+"""torch on the first graphics processor, pictures carried there and back included."""
+
+COLUMNS = (*ENGINES, CUDA)
+"""What can be measured beside PLAIN."""
+
+FORMATS = ("fp32", "bf16", "fp16")
 
 Tell = Callable[[str], None]
 
@@ -37,13 +46,13 @@ class Row:
 
     Attributes:
         model: as it was named.
-        engine: one of ENGINES, or PLAIN.
-        precision: fp32 or bf16.
+        engine: one of COLUMNS, or PLAIN.
+        precision: fp32, bf16 or fp16.
         height: of the picture, px.
         width: of the picture, px.
         seconds: median per picture.
         ratio_to_eager_fp32: how many times as fast as PLAIN in the same run.
-        peak_memory_bytes: of the whole process.
+        peak_memory_bytes: of the whole process; of CUDA that on the graphics processor as well.
         psnr_to_fp32: of the output against that of PLAIN, dB; None where they are equal.
     """
 
@@ -74,26 +83,42 @@ def combinations(
 
     Args:
         engines: names; all when empty.
-        precisions: fp32, bf16; when empty both where the processor has bfloat16, else fp32.
+        precisions: fp32, bf16, fp16; when empty fp32, and bf16 where the processor has it; on CUDA
+            all three.
 
     Raises:
         UserError: an unknown engine.
     """
-    wanted = [name for name in ENGINES if name in (engines or ENGINES)]
-    unknown = [name for name in engines if name not in ENGINES]
+    wanted = [name for name in COLUMNS if name in (engines or COLUMNS)]
+    unknown = [name for name in engines if name not in COLUMNS]
     if unknown:
-        raise UserError(f"unknown engine {unknown[0]!r}", f"choose of: {', '.join(ENGINES)}")
+        raise UserError(f"unknown engine {unknown[0]!r}", f"choose of: {', '.join(COLUMNS)}")
     formats = list(precisions) or (["fp32", "bf16"] if prefers_bf16() else ["fp32"])
     able, left = [(PLAIN, "fp32")], []
     for name in wanted:
-        for precision in formats:
-            dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-            refused = why_not(name, Setting(None, dtype, torch.device("cpu")))
-            if refused is None:
+        for precision in precisions or (FORMATS if name == CUDA else formats):
+            reason = _why_not(name, precision)
+            if reason is None:
                 able.append((name, precision))
             else:
-                left.append(Left(name, precision, refused.problem))
+                left.append(Left(name, precision, reason))
     return able, left
+
+
+def _why_not(engine: str, precision: str) -> str | None:
+    """Why a column cannot be measured here; None if it can."""
+    if engine == CUDA:
+        try:
+            usable_device(CUDA)
+        except UserError as error:
+            return error.problem
+        return None
+    if precision == "fp16":
+        return "fp16 is for graphics processors"
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    known = next(name for name in ENGINES if name == engine)
+    refused = why_not(known, Setting(None, dtype, torch.device("cpu")))
+    return None if refused is None else refused.problem
 
 
 def bench(

@@ -14,7 +14,7 @@ from torch import Tensor
 from bluref.errors import UserError
 from bluref.media.picture import read_picture
 from bluref.restore.deblurrer import Deblurrer, Precision
-from bluref.restore.engines.bench import PLAIN
+from bluref.restore.engines.bench import CUDA, PLAIN
 from bluref.restore.engines.engine import ENGINES, Engine
 from bluref.restore.files import SavedNetwork
 from bluref.restore.models import IDENTITY, find_model
@@ -69,9 +69,15 @@ def engine_of(model: str, name: str, precision: str) -> Engine:
     saved = network_of(model)
     if name == PLAIN:
         return plain(saved)
-    known = next(engine for engine in ENGINES if engine == name)
+    known = "eager" if name == CUDA else next(engine for engine in ENGINES if engine == name)
     exact: Precision = next(p for p in get_args(Precision) if p == precision)
-    return Deblurrer(saved.model, training_size=saved.training_size, precision=exact, engine=known)
+    return Deblurrer(
+        saved.model,
+        training_size=saved.training_size,
+        precision=exact,
+        device=CUDA if name == CUDA else "cpu",
+        engine=known,
+    )
 
 
 def main(arguments: list[str]) -> None:
@@ -84,7 +90,7 @@ def main(arguments: list[str]) -> None:
     for line in sys.stdin:
         told: dict[str, object]
         if line.strip() == "peak":
-            told = {"bytes": highest()}
+            told = {"bytes": highest() + (torch.cuda.max_memory_allocated() if name == CUDA else 0)}
         else:
             try:
                 engine = engine or engine_of(model, name, precision)
