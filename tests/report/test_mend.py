@@ -15,6 +15,7 @@ from bluref.cli.main import main
 from bluref.errors import UserError
 from bluref.frames.clip import Frame
 from bluref.frames.split import Footage
+from bluref.media.picture import read_picture, write_picture
 from bluref.media.pixels import to_array
 from bluref.media.video import stream_video
 from bluref.report import mend as module
@@ -131,6 +132,29 @@ def test_the_page_shows_what_references_made_of_a_frame(film, mended, tmp_path):
     assert any(example.mended not in (None, example.output) for example in shown)
     shutil.rmtree(run / "mended")  # as where nobody asked the references
     assert all(example.mended is None for example in find_examples(facts, step=None).shown)
+
+
+def test_pictures_in_a_folder_are_mended_with_references_too(film, tmp_path):
+    pictures = tmp_path / "my clip"
+    for frame in stream_video(film):
+        write_picture(frame.image, pictures / f"{frame.index:03}.png")
+    config = MendConfig(recipe=RECIPE, with_references=True, check=False)
+    report = mend([pictures], tmp_path / "out", config)
+    mended = tmp_path / "out" / "my clip"
+    network = Deblurrer.from_pretrained(report.run)
+    known = prepare_references(report.run, pictures, network)
+    assert report.from_references == {str(mended): len(known.samples)}
+    assert 0 < len(known.samples) < FRAMES
+    changed = set()
+    for path in sorted(pictures.iterdir()):
+        alone = network(read_picture(path))
+        if (read_picture(mended / path.name) - alone).abs().max() > 0.05:
+            changed.add(path)
+    assert changed
+    assert changed <= set(known.samples)
+    assert "mended, with references" in report.report.read_text("utf-8")
+    words = shlex.split(command(read_facts(report.run)))
+    assert words[:3] == ["bluref", "mend", str(pictures)]
 
 
 def test_the_command_on_the_page_mends_the_film_again(film, mended, monkeypatch):

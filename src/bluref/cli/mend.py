@@ -29,8 +29,8 @@ class Options:
     (the network, which also deblurs other footage of the camera, and report.html)."""
 
     with_references: bool = False
-    """Let what the sharp frames show have a word on each blurred frame of a film, where it can be
-    trusted. Takes about a second more per frame."""
+    """Let what the sharp frames show have a word on each blurred frame, where it can be trusted.
+    Takes about a second more per frame."""
 
     no_check: bool = False
     """Train also on what the check calls hopeless."""

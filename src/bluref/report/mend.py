@@ -14,7 +14,6 @@ from bluref.errors import UserError
 from bluref.frames.curate import curate, is_edited
 from bluref.frames.curation import CurateConfig, CurateReport
 from bluref.frames.frame_table import TABLE, read_table
-from bluref.media.video import is_video
 from bluref.report.curated_pictures import draw_curated
 from bluref.report.mended import DATA, RUN
 from bluref.report.page.page import try_page
@@ -39,7 +38,7 @@ class MendConfig:
     Attributes:
         recipe: of the training.
         curate: which frames are looked at.
-        with_references: let references have a word on each blurred frame of a film.
+        with_references: let references have a word on each blurred frame.
         check: refuse footage that nothing can be learnt from.
         device: where to train, as torch names it.
         engine: what runs the network at the end.
@@ -65,7 +64,7 @@ class MendReport:
         agreement_before: of frames held back with their references, in dB, as they came; None where
             nothing could be held back.
         agreement_after: and as the network makes them.
-        from_references: of each film, how many frames have references.
+        from_references: of each clip, how many frames have references.
         deblurred: what was done, clip by clip.
         seconds: of this call.
     """
@@ -121,7 +120,9 @@ def mend(
         if clip.absolute() in left_out:
             continue
         asked = config.with_references
-        finish = _references(out / RUN, clip, deblurrer, observer) if asked else None
+        finish = (
+            prepare_references(out / RUN, clip, deblurrer, observer=observer) if asked else None
+        )
         if finish is not None:
             words[str(target)] = len(finish.samples)
         reports.append(_deblur(clip, target, deblurrer, finish, tell))
@@ -139,16 +140,6 @@ def mend(
         deblurred=tuple(reports),
         seconds=time.monotonic() - started,
     )
-
-
-def _references(
-    run: Path, clip: Path, deblurrer: Deblurrer, observer: Observer
-) -> WithReferences | None:
-    """What has the last word on a clip's frames; None where it is no film."""
-    if is_video(clip):
-        return prepare_references(run, clip, deblurrer, observer=observer)
-    observer.on_message(f"{clip}: references serve films, not folders of pictures, so far")
-    return None
 
 
 def _agreement(result: TrainResult) -> tuple[float | None, float | None]:

@@ -23,6 +23,7 @@ from bluref.media.video import probe_video
 from bluref.pseudo.blend import blended
 from bluref.pseudo.targets import whole_frame
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.work.finish import Place
 from bluref.train.data import find_footage
 from bluref.train.moving import motion_of
 from bluref.train.observe import Observer
@@ -39,30 +40,34 @@ ALIKE = 0.02
 
 
 class WithReferences:
-    """Has the last word on the frames of one film (`restore.work.video.Finish`).
+    """Has the last word on the frames of one clip (`restore.work.finish.Finish`).
 
     Args:
         targets: of the frames that have references, matched already.
-        samples: those frames, by their number in the film.
+        samples: those frames, by their number in the film, or by the paths of their pictures, links
+            resolved.
     """
 
-    def __init__(self, targets: RunTargets, samples: Mapping[int, Sample]) -> None:
+    def __init__(self, targets: RunTargets, samples: Mapping[Place, Sample]) -> None:
         self.targets, self.samples = targets, samples
 
     @property
     def identity(self) -> str:
         """Changes whenever a frame would come out otherwise."""
         digest = hashlib.blake2b(digest_size=16)
-        for number, sample in sorted(self.samples.items()):
-            digest.update(
-                f"{number} {self.targets.bank.digest(self.targets.round, sample)}".encode()
-            )
+        for sample in sorted(self.samples.values(), key=lambda sample: sample.blurry.index):
+            made = self.targets.bank.digest(self.targets.round, sample)
+            digest.update(f"{sample.blurry} {made}".encode())
         return digest.hexdigest()
 
+    def knows(self, place: Place) -> bool:
+        """Whether a frame or picture has references."""
+        return _resolved(place) in self.samples
+
     @torch.no_grad()
-    def __call__(self, number: int, image: Image, result: Image) -> Image:
+    def __call__(self, place: Place, image: Image, result: Image) -> Image:
         """The result, with what references show of the frame where they are trusted."""
-        sample = self.samples.get(number)
+        sample = self.samples.get(_resolved(place))
         if sample is None or not self._is(image, sample.blurry):
             return result
         target, moving = self.targets.target(sample), self.targets.moving
@@ -74,7 +79,7 @@ class WithReferences:
         return blended(result, target, blur, sure).clamp(0, 1)
 
     def _is(self, image: Image, frame: Frame) -> bool:
-        """Whether the film's frame of this number is the one that was matched.
+        """Whether what lies at this place is the frame that was matched.
 
         A damaged film may count its frames in another way when it is read for its own sake.
         """
@@ -82,15 +87,19 @@ class WithReferences:
         return seen.shape == image.shape and bool((seen - image).abs().mean() < ALIKE)
 
 
+def _resolved(place: Place) -> Place:
+    return place if isinstance(place, int) else place.resolve()
+
+
 def prepare_references(
     run: Path,
-    film: Path,
+    clip: Path,
     network: Deblurrer,
     *,
     data: Path | None = None,
     observer: Observer | None = None,
 ) -> WithReferences:
-    """Match every blurred frame of a film with its references, on what the network makes of it.
+    """Match every blurred frame of a clip with its references, on what the network makes of it.
 
     The references of a frame are the sharp frames nearest to it in its own shot, held back from
     training or not. Frames that nobody looked at are as blurred as the nearest one that was.
@@ -98,7 +107,7 @@ def prepare_references(
 
     Args:
         run: of the network; `mended` in it holds the matches.
-        film: one of the clips that the run learnt from.
+        clip: a film or folder of pictures that the run learnt from.
         network: the run's.
         data: where the run's footage lies now, if it was moved.
         observer: watches.
@@ -107,7 +116,7 @@ def prepare_references(
         UserError: no run there, its footage is gone, or the disk is too full.
     """
     observer = observer or Observer()
-    known = _opened(run, film, data, observer)
+    known = _opened(run, clip, data, observer)
     samples, bank = list(known.samples.values()), known.targets.bank
     frames = (frame for s in samples for frame in (s.blurry, *s.references))
     bank.store.prepare(frames, tell=observer.on_prepare)
@@ -119,34 +128,34 @@ def prepare_references(
     return known
 
 
-def kept_references(run: Path, film: Path, *, data: Path | None = None) -> WithReferences | None:
-    """The last word as it was had on a film, from the matches that the run keeps of it.
+def kept_references(run: Path, clip: Path, *, data: Path | None = None) -> WithReferences | None:
+    """The last word as it was had on a clip, from the matches that the run keeps of it.
 
     Args:
         run: of the network.
-        film: one of the clips that it learnt from.
+        clip: a film or folder of pictures that it learnt from.
         data: where the run's footage lies now, if it was moved.
 
     Returns:
-        None where no film was mended with references. Of another film, calling it for a frame
+        None where no clip was mended with references. Of another one, calling it for a frame
         raises a UserError.
 
     Raises:
         UserError: no run there, or its footage is gone.
     """
-    return _opened(run, film, data, Observer()) if (run / MENDED).is_dir() else None
+    return _opened(run, clip, data, Observer()) if (run / MENDED).is_dir() else None
 
 
-def _opened(run: Path, film: Path, data: Path | None, observer: Observer) -> WithReferences:
-    """The blurred frames of a film and where their matches belong, there already or not."""
+def _opened(run: Path, clip: Path, data: Path | None, observer: Observer) -> WithReferences:
+    """The blurred frames of a clip and where their matches belong, there already or not."""
     targets = open_targets(run, data=data, observer=observer, without_rounds=True)
     recipe = targets.recipe
     footage = find_footage(targets.data, recipe, targets.store, tell=observer.on_prepare)
-    mine = tuple(with_those_between(footage, film))
+    mine = _blurred_pictures(footage, clip) if clip.is_dir() else with_those_between(footage, clip)
     rule = ReferenceRule(choice="near", delta=recipe.delta, refs=recipe.refs, seed=recipe.seed)
     samples: list[Sample] = []
     with suppress(UserError):  # not one has a reference: the network has to do without
-        samples = choose_references(Footage(mine, footage.sharp, {}), rule)
+        samples = choose_references(Footage(tuple(mine), footage.sharp, {}), rule)
     moving = targets.moving
     if moving is not None:
         moving = replace(moving, motion=motion_of([s.blurry for s in samples], run, targets.bank))
@@ -154,9 +163,21 @@ def _opened(run: Path, film: Path, data: Path | None, observer: Observer) -> Wit
     plain = replace(recipe, keep_sharp=False)
     bank = targets.bank.beside(run / MENDED)
     known = replace(targets, recipe=plain, bank=bank, round=0, moving=moving)
-    return WithReferences(
-        known, {s.blurry.position: s for s in samples if s.blurry.position is not None}
-    )
+    return WithReferences(known, {_place(sample.blurry): sample for sample in samples})
+
+
+def _place(frame: Frame) -> Place:
+    return frame.path.resolve() if frame.position is None else frame.position
+
+
+def _blurred_pictures(footage: Footage, folder: Path) -> list[Frame]:
+    """The blurred pictures in a folder; of these every one was looked at."""
+    within = folder.resolve()
+    return [
+        frame
+        for frame in footage.blurry
+        if frame.position is None and within in frame.path.resolve().parents
+    ]
 
 
 def with_those_between(footage: Footage, film: Path) -> list[Frame]:

@@ -19,7 +19,7 @@ from tests.media.photos.pictures import (
 from tests.restore.work.batches import deblur_files, inverter, is_inverted, paint, tree
 
 from bluref.media.films.encoders import SEGMENT
-from bluref.media.picture import read_picture
+from bluref.media.picture import read_picture, write_picture
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.tiling.guard import GuardNote
 from bluref.restore.tiling.tiles import TileReport
@@ -188,6 +188,45 @@ def test_where_a_map_of_trust_is_not_made_it_is_said(tmp_path, invert):
     told = batch.deblur_files([tmp_path / "in"], tmp_path / "out", invert, options=options)
     assert "maps of trust are written of photographs only" in told.films[str(film)].notes
     assert tree(tmp_path / "out") == ["a.mkv", "b.png", "b.png.trust.png"]
+
+
+class Corner:
+    """Knows one picture, and paints its upper left corner as it is seen upright."""
+
+    identity = "corner"
+
+    def __init__(self, path):
+        self.path = path
+
+    def knows(self, place):
+        return place == self.path
+
+    def __call__(self, place, image, result):
+        assert self.knows(place)
+        assert torch.allclose(result, 1 - image, atol=0.01)
+        result = result.clone()
+        result[..., :3, :4] = 0.5
+        return result
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_whoever_knows_more_of_a_picture_has_the_last_word(tmp_path, invert, orientation):
+    known, other = tmp_path / "in" / "a.png", paint(tmp_path / "in" / "b.png")
+    write_picture(torch.full((1, 3, 20, 30), 0.25), known)
+    with Image.open(known) as picture:
+        exif = picture.getexif()
+        exif[0x0112] = orientation
+        picture.save(known, exif=exif)
+    told = deblur_files([tmp_path / "in"], tmp_path / "out", invert, finish=Corner(known))
+    assert told.done == 2
+    assert is_inverted(tmp_path / "out" / other.name)
+    result = read_picture(tmp_path / "out" / "a.png")
+    assert result.shape[-2:] == ((20, 30) if orientation == 1 else (30, 20))
+    assert (result[..., :3, :4] - 0.5).abs().max() < 0.01
+    assert (result[..., 3:, :] - 0.75).abs().max() < 0.01
+    again = deblur_files([tmp_path / "in"], tmp_path / "out", invert, finish=Corner(known))
+    assert again.skipped == 2
+    assert deblur_files([tmp_path / "in"], tmp_path / "out", invert).done == 2  # without: anew
 
 
 def test_progress_is_told_from_nothing_to_all(tmp_path, invert):

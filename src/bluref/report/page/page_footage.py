@@ -16,8 +16,10 @@ from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.measure.shift import mean_shift
+from bluref.media.video import is_video
 from bluref.report.page.page_targets import PageTargets, trained_targets, validation_targets
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.work.finish import Place
 from bluref.train.data import find_training_data
 from bluref.train.pair_batches import paired
 from bluref.train.recipe import Recipe
@@ -131,23 +133,24 @@ class RunFootage:
         return self.deblur(seen)[..., y : y + crop.height, x : x + crop.width].clamp(0, 1)
 
     def _mended(self, sample: Sample, crop: Crop) -> Image | None:
-        """What references made of the box in a mended film; None where they had no word."""
-        frame, number = sample.blurry, sample.blurry.position
-        word = None if number is None else self._word_on(frame.path)
-        if number is None or word is None or number not in word.samples:
+        """What references made of the box in a mended clip; None where they had no word."""
+        frame = sample.blurry
+        place: Place = frame.path if frame.position is None else frame.position
+        word = self._word_on(frame.path if is_video(frame.path) else frame.path.parent)
+        if word is None or not word.knows(place):
             return None
         image = self.store.image(frame)
         with suppress(UserError):  # its matches are gone, or were never there
-            said = word(number, image, self.deblur(image))
+            said = word(place, image, self.deblur(image))
             return said[..., crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
         return None
 
-    def _word_on(self, film: Path) -> WithReferences | None:
-        if film not in self._words:
-            self._words[film] = None
+    def _word_on(self, clip: Path) -> WithReferences | None:
+        if clip not in self._words:
+            self._words[clip] = None
             with suppress(UserError):  # a page shows what there is
-                self._words[film] = kept_references(self.run, film, data=self.data)
-        return self._words[film]
+                self._words[clip] = kept_references(self.run, clip, data=self.data)
+        return self._words[clip]
 
     @cached_property
     def _training(self) -> PageTargets:

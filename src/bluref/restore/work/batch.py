@@ -16,10 +16,11 @@ from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.tiling.guard import GuardNote
 from bluref.restore.tiling.memory import highest, is_out_of_memory
 from bluref.restore.tiling.tiles import TileReport
+from bluref.restore.work.finish import Finish
 from bluref.restore.work.inputs import Failure, Job, Kind, check_outputs, plan, trust_beside
 from bluref.restore.work.ledger import Ledger
 from bluref.restore.work.one_photo import PhotoOptions, deblur_image, deblur_photo
-from bluref.restore.work.video import Finish, VideoOptions, VideoReport, deblur_video
+from bluref.restore.work.video import VideoOptions, VideoReport, deblur_video
 
 Tell = Callable[[int, int], None]
 """Called with (pictures behind us, pictures in all) at the start and after each picture."""
@@ -91,7 +92,7 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
         deblurrer: does the work.
         options: how photographs are done.
         video: how films are done.
-        finish: has the last word on the frames of films.
+        finish: has the last word on pictures and the frames of films.
         existing: what to do where an output is there already.
         tell: hears of progress.
         tell_frames: hears of progress within a film: its path, frames behind us, frames in all.
@@ -109,8 +110,11 @@ def deblur_files(  # noqa: PLR0913 - what is wished for, and who wants to hear
     for folder in {out, *(job.target.parent for job in found.jobs)}:
         remove_leftovers(folder)
     ledgers: dict[Kind, Ledger] = {
-        "picture": Ledger(out, _recipe(deblurrer, options.recipe())),
-        "video": Ledger(out, _recipe(deblurrer, video.recipe() | _of_frames(options, finish))),
+        "picture": Ledger(out, _recipe(deblurrer, options.recipe() | _last_word(finish))),
+        "video": Ledger(
+            out,
+            _recipe(deblurrer, video.recipe() | _of_frames(options) | _last_word(finish)),
+        ),
     }
     batch = _Batch(deblurrer, options, video, finish, existing, ledgers, tell_frames)
     batch.failed += found.failed
@@ -126,10 +130,13 @@ def _recipe(deblurrer: Deblurrer, options: Mapping[str, object]) -> dict[str, ob
     return {"bluref": bluref.__version__, "network": deblurrer.fingerprint, **options}
 
 
-def _of_frames(options: PhotoOptions, finish: Finish | None) -> dict[str, object]:
-    """What changes the frames of films: of the options for photographs, and after them."""
-    last = {"finish": finish.identity} if finish else {}
-    return {"strength": options.strength, "guard": options.guard, **last}
+def _of_frames(options: PhotoOptions) -> dict[str, object]:
+    """What changes the frames of films, of the options for photographs."""
+    return {"strength": options.strength, "guard": options.guard}
+
+
+def _last_word(finish: Finish | None) -> dict[str, object]:
+    return {"finish": finish.identity} if finish else {}
 
 
 @dataclass
@@ -216,7 +223,7 @@ class _Batch:
         """The one place where a file goes through the network, whatever its kind."""
         if job.kind == "picture":
             options = replace(self.options, trust=trust_beside(job.target) in outputs)
-            return deblur_photo(job.source, job.target, self.deblurrer, options)
+            return deblur_photo(job.source, job.target, self.deblurrer, options, self.finish)
         notes: list[GuardNote] = []
         film = deblur_video(
             job.source,
@@ -228,7 +235,7 @@ class _Batch:
                 options=self.options.of_tiles(),
                 hear=notes.append,
             ),
-            identity=f"{self.deblurrer.fingerprint} {_of_frames(self.options, None)}",
+            identity=f"{self.deblurrer.fingerprint} {_of_frames(self.options)}",
             options=self.video,
             finish=self.finish,
             heard=partial(_drained, notes),

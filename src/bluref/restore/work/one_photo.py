@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,6 +17,8 @@ from bluref.restore.tiling.guard import GuardNote
 from bluref.restore.tiling.rows import Write
 from bluref.restore.tiling.tile import TileOptions
 from bluref.restore.tiling.tiles import TileReport, deblur_rows
+from bluref.restore.tiling.turn import turn_back, turn_upright
+from bluref.restore.work.finish import Finish
 from bluref.restore.work.inputs import trust_beside
 
 
@@ -52,9 +55,20 @@ class PhotoOptions:
 
 
 def deblur_photo(
-    source: Path, target: Path, deblurrer: Deblurrer, options: PhotoOptions
+    source: Path,
+    target: Path,
+    deblurrer: Deblurrer,
+    options: PhotoOptions,
+    finish: Finish | None = None,
 ) -> TileReport:
     """Write `source` anew as `target`, sharper; nothing else about it changes.
+
+    Args:
+        source: the picture.
+        target: the file to write.
+        deblurrer: does the work.
+        options: how.
+        finish: has the last word on a picture that it knows, which is then held as a whole.
 
     Raises:
         UserError: as `open_photo`, `Photo.rewrite` and `deblur_rows`.
@@ -68,19 +82,53 @@ def deblur_photo(
         trust = None
         if options.trust:
             trust = stack.enter_context(_least_of_planes(photo, trust_beside(target)))
-        return deblur_rows(
-            photo.read,
-            sink.write,
+        known = finish is not None and photo.planes == 1 and finish.knows(source)
+        whole = _Whole(photo) if known else None
+        report = deblur_rows(
+            photo.read if whole is None else whole.read,
+            sink.write if whole is None else whole.take,
             photo.height,
             photo.width,
             deblurrer,
             memory=options.memory,
-            reserve=photo.decoder_bytes * (1 if survey is None else 2),
+            reserve=photo.decoder_bytes * (1 if survey is None else 2)
+            + (whole.bytes if whole else 0),
             orientation=photo.orientation,
             options=options.of_tiles(),
             survey=survey,
             write_trust=trust,
         )
+        if whole is not None and finish is not None:
+            sink.write(whole.finished(finish))
+        return report
+
+
+class _Whole:
+    """A photograph and what the network makes of it, kept until all of both is there."""
+
+    def __init__(self, photo: Photo) -> None:
+        self._photo = photo
+        self._before: list[Tensor] = []
+        self._after: list[Tensor] = []
+        self.bytes = 4 * 4 * 3 * photo.height * photo.width
+        """Of both, and of what is made of them, in float32."""
+
+    def read(self, rows: int) -> Float[Tensor, "1 3 rows w"]:
+        """The photograph's next rows."""
+        self._before.append(self._photo.read(rows))
+        return self._before[-1].clone()
+
+    def take(self, rows: Float[Tensor, "1 3 rows w"]) -> None:
+        """The network's next rows."""
+        self._after.append(rows.clone())
+
+    def finished(self, finish: Finish) -> Float[Tensor, "1 3 h w"]:
+        """The last word, turned as the file holds it."""
+        turn = self._photo.orientation
+        image, result = (
+            turn_upright(torch.cat(rows, dim=-2), turn) for rows in (self._before, self._after)
+        )
+        return turn_back(finish(self._photo.path, image, result), turn)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import av
 import torch
@@ -28,6 +27,7 @@ from bluref.media.films.segment import Timed, write_segment
 from bluref.media.picture import MAX_PIXELS
 from bluref.restore.fingerprint import hash_of
 from bluref.restore.tiling.guard import GuardNote, summed
+from bluref.restore.work.finish import Finish
 from bluref.restore.work.overlap import read_ahead, write_behind
 from bluref.restore.work.sharp_frames import with_sharpness
 from bluref.restore.work.workplace import Workplace, open_workplace
@@ -45,22 +45,6 @@ MAX_BYTES = 1 << 40
 """Largest film that is opened unless told otherwise: it is streamed, so memory does not grow."""
 
 CHANGED, SHARP, CORRUPT = "changed", "sharp", "corrupt"
-
-
-@runtime_checkable
-class Finish(Protocol):
-    """Has the last word on frames: it may know more of them than their image."""
-
-    @property
-    def identity(self) -> str:
-        """Changes whenever a frame would come out otherwise."""
-        ...
-
-    def __call__(
-        self, number: int, image: Float[Tensor, "1 3 h w"], result: Float[Tensor, "1 3 h w"]
-    ) -> Float[Tensor, "1 3 h w"]:
-        """From a frame's number, its image and what `Apply` made of it to what is written."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -249,7 +233,7 @@ def _work(apply: Apply, finish: Finish | None, heard: Heard) -> Callable[[_Job],
         if job.image is None:
             return job
         result, found = apply(job.image), heard()
-        if finish is not None:
+        if finish is not None and finish.knows(job.shown.index):
             result = finish(job.shown.index, job.image, result)
         return replace(job, image=result, found=found)
 
