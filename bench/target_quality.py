@@ -8,14 +8,15 @@ the sharp truth, and its target is compared with the truth inside its own mask.
 
 "Gain" is what the loss sees: dB of the trust-weighted error of the target over that of the input.
 "Removed" is the share of the input's squared error that is gone where the target takes its place,
-by trust. With `--gate` each target is also judged by what it looks like when blurred again, and the
-frame kept where it is hardly blurred.
+by trust. With `--gate` each target is also judged by what it looks like when blurred again, the
+frame kept where it is hardly blurred, and matches refined.
 """
 
 import argparse
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,6 +33,7 @@ from bluref.pseudo.bank import Bank, _Encoded
 from bluref.pseudo.compact import compact
 from bluref.pseudo.gate import Gate
 from bluref.pseudo.motion import FootageMotion
+from bluref.pseudo.refine import refined
 from bluref.pseudo.strategy import STRATEGIES, strategy_named
 from bluref.pseudo.target import PseudoSharp
 from bluref.pseudo.targets import target_in_box, whole_frame
@@ -96,24 +98,28 @@ def measure(options, sample: Sample, motion, store, matcher: Matcher, tally: Tal
         for strategy in (STRATEGIES[name] for name in options.strategy):
             for threshold in options.thresholds or [strategy.threshold_for(matcher)]:
                 if strategy.match not in matched:
-                    found = strategy.match(matcher, seen, references, threshold)
-                    matched[strategy.match] = compact(found)
-                target = target_in_box(
-                    matched[strategy.match],
-                    sample.references,
-                    whole_frame(store.size(sample.blurry)),
+                    matched[strategy.match] = strategy.match(matcher, seen, references, threshold)
+                found = matched[strategy.match]
+                fused = partial(
+                    target_in_box,
+                    references=sample.references,
+                    crop=whole_frame(store.size(sample.blurry)),
                     store=store,
                     strategy=strategy,
                     threshold=threshold,
                 )
                 name = f"{strategy.name}, {threshold:g}"
+                target = fused(compact(found))
                 tally.add((shown, name), target, blurry, truth)
                 if motion is not None:
-                    for keep in (False, True):
-                        gate = Gate(options.gate, keep_sharp=keep)
-                        judged = gate(target, blurry, *motion, options.exposure)
-                        row = f"{name}, gate{', keep' if keep else ''}"
-                        tally.add((shown, row), judged, blurry, truth)
+                    exposure, images = options.exposure, [r.image for r in references]
+                    moved = fused(compact(refined(found, blurry, images, *motion, exposure)))
+                    for row, made, keep in (
+                        ("gate", target, False), ("gate, keep", target, True),
+                        ("gate, keep, refined", moved, True),
+                    ):  # fmt: skip
+                        judged = Gate(options.gate, keep)(made, blurry, *motion, exposure)
+                        tally.add((shown, f"{name}, {row}"), judged, blurry, truth)
 
 
 def main() -> None:

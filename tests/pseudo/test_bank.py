@@ -1,6 +1,6 @@
 import errno
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -170,6 +170,43 @@ def test_entries_are_made_anew_when_what_they_depend_on_changes(make, samples, c
     refreshed(make, samples)
     assert refreshed(make, samples, **change) == pairs(samples)
     assert refreshed(make, samples, **change) == 0
+
+
+class Aside:
+    """Moves every match by two pixels to the right."""
+
+    def __init__(self, name="aside"):
+        self.name, self.seen = name, []
+
+    def identity(self, frame):
+        return f"{self.name} {frame}"
+
+    def __call__(self, frame, blurry, references, found):
+        self.seen.append((frame, len(references), len(found)))
+        away = torch.tensor([2.0, 0.0]).view(1, 2, 1, 1)
+        return [replace(match, flow=match.flow + away) for match in found]
+
+
+def test_matches_are_kept_as_they_were_refined_and_made_anew_by_another_refiner(make, samples):
+    refreshed(make, samples)
+    before = [make(OnePixel()).matches(0, sample).flow for sample in samples]
+    bank = make(matcher := OnePixel())
+    bank.refine = Aside()
+    bank.refresh(0, samples, BlurryItself())
+    assert len(matcher.matched) == pairs(samples)
+    counts = {sample.blurry: len(sample.references) for sample in samples}
+    assert sorted(bank.refine.seen, key=str) == sorted(
+        ((frame, count, count) for frame, count in counts.items()), key=str
+    )
+    for sample, flow in zip(samples, before, strict=True):
+        moved = bank.matches(0, sample).flow - flow
+        assert torch.equal(moved[:, 0], torch.full_like(moved[:, 0], 2))
+    matcher.matched.clear()
+    bank.refresh(0, samples, BlurryItself())
+    assert not matcher.matched
+    bank.refine = Aside("farther")
+    bank.refresh(0, samples, BlurryItself())
+    assert len(matcher.matched) == pairs(samples)
 
 
 @pytest.mark.parametrize("index", [1, 2])

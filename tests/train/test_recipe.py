@@ -174,7 +174,7 @@ def test_every_field_is_explained_and_checked():
     names = {field.name for field in fields(Recipe)}
     assert checked <= names
     # True or false, which its type says; and what only the rooms of the networks can judge.
-    plain = {"supervised", "pairs", "even", "keep_sharp", "matcher", "init"}
+    plain = {"supervised", "pairs", "even", "refine", "keep_sharp", "matcher", "init"}
     assert names - checked == plain
 
 

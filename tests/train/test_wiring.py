@@ -12,9 +12,10 @@ from bluref.frames.split import split_clips
 from bluref.pseudo.bank import BlurryItself
 from bluref.pseudo.gate import LOST, Gate
 from bluref.pseudo.motion import FootageMotion
+from bluref.pseudo.refine import Refine
 from bluref.restore.networks.backbones import build_backbone
 from bluref.train import run as module
-from bluref.train.banks import bank_of, gate_of
+from bluref.train.banks import bank_of, gate_of, heed_motion
 from bluref.train.batches import Drawing, PseudoBatches
 from bluref.train.deblurring import Deblurring
 from bluref.train.moving import Moving
@@ -106,6 +107,20 @@ def test_references_speak_from_a_lower_confidence_where_a_gate_judges(
     with pytest.raises(Stop):
         train(footage, tmp_path / "run", replace(recipe, **settings))
     assert seen == [threshold]
+
+
+@pytest.mark.parametrize(
+    ("settings", "refines"),
+    [({}, True), ({"refine": False}, False), ({"gate": 0.0}, False)],
+)
+def test_matches_are_refined_where_the_gate_knows_the_motion(bank, settings, refines):
+    motion = Moving(FootageMotion([], bank), 1.25)
+    heed_motion(bank, Recipe(**settings), motion)
+    assert (bank.refine == Refine(motion.motion, 1.25)) is refines
+    assert bank.beside(bank.folder / "other").refine is None
+    alone = bank.beside(bank.folder / "alone")
+    heed_motion(alone, Recipe(**settings), None)
+    assert alone.refine is None
 
 
 @pytest.mark.parametrize("even", [True, False])

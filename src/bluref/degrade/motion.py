@@ -109,20 +109,20 @@ def random_shutter(generator: torch.Generator, usual: float, config: ShutterConf
 
 
 def expose_along(
-    sharp: Float[Tensor, "b 3 h w"],
+    sharp: Float[Tensor, "b c h w"],
     motion: Motion,
     shutter: Shutter,
     *,
     moments: int | None = None,
     margin: int = 0,
-) -> Float[Tensor, "b 3 h2 w2"]:
+) -> Float[Tensor, "b c h2 w2"]:
     """The mean in linear light of the frame moved along its motion while the shutter is open.
 
     Paths are straight on either side of the frame. What the frame does not show, since something
     hides it or it lies outside, is not known: edges are repeated. Differentiable in `sharp`.
 
     Args:
-        sharp: sRGB-encoded, in [0, 1].
+        sharp: sRGB-encoded, in [0, 1]; channels are moved alike.
         motion: of the same size.
         shutter: how long, and how.
         moments: of the exposure that are added up; else as many as the fastest of all pictures

@@ -6,6 +6,7 @@ compared with what was sought.
 """
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ from jaxtyping import Float32, UInt8
 # Reductions at which the flow is polished, one after the other. At full size it would gain another
 # 0.3 dB, at a quarter of the time that the whole match takes.
 SCALES = (4.0, 2.0)
+# As OpenCV sets them.
+STIFFNESS, SWEEPS = 20.0, 5
 # Sides below which a reduced picture says nothing more.
 LEAST = 16
 # The blurs, in pixels, before two pictures are compared and before what they differ by is averaged.
@@ -30,7 +33,20 @@ BLURRED = (0.1, 0.3)
 # The window over which energy is averaged, in pixels of half the size, and what noise amounts to.
 NEARBY, NOISE = 4.0, 0.5
 
-SETTINGS = (*SCALES, LEAST, LOOK, AROUND, HALF_ALIKE, BY_BLUR, SPARSE, *BLURRED, NEARBY, NOISE)
+SETTINGS = (
+    *SCALES,
+    STIFFNESS,
+    SWEEPS,
+    LEAST,
+    LOOK,
+    AROUND,
+    HALF_ALIKE,
+    BY_BLUR,
+    SPARSE,
+    *BLURRED,
+    NEARBY,
+    NOISE,
+)
 """All that answers depend on."""
 
 Grey = UInt8[np.ndarray, "h w"]
@@ -38,7 +54,15 @@ Field = Float32[np.ndarray, "h w 2"]
 Plane = Float32[np.ndarray, "h w"]
 
 
-def polished_flow(target: Grey, reference: Grey, flow: Field) -> Field:
+def polished_flow(
+    target: Grey,
+    reference: Grey,
+    flow: Field,
+    *,
+    scales: Sequence[float] = SCALES,
+    stiffness: float = STIFFNESS,
+    sweeps: int = SWEEPS,
+) -> Field:
     """The flow moved to where the reference's luminance and its gradient agree with the target's.
 
     Few steps, and smooth ones, as OpenCV sets them: through blur of 20 px more of them, or less
@@ -48,11 +72,16 @@ def polished_flow(target: Grey, reference: Grey, flow: Field) -> Field:
         target: luminance.
         reference: luminance, of the same size.
         flow: pixels, x first, right to a few of them.
+        scales: reductions at which it is moved, one after the other.
+        stiffness: weight of smoothness.
+        sweeps: of successive over-relaxation at each of the method's steps.
     """
     cv2.setNumThreads(1)  # references are spread over threads outside
     height, width = target.shape
     method = cv2.VariationalRefinement.create()
-    for scale in SCALES:
+    method.setAlpha(stiffness)
+    method.setSorIterations(sweeps)
+    for scale in scales:
         size = (round(width / scale), round(height / scale))
         if min(size) < LEAST:
             continue

@@ -29,7 +29,7 @@ from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.frames.workers import one_core_each
-from bluref.match.protocol import Matcher
+from bluref.match.protocol import Match, Matcher
 from bluref.media.whole import whole_file
 from bluref.pseudo.colour import gains
 from bluref.pseudo.compact import CompactMatches, compact
@@ -68,6 +68,21 @@ class BlurryItself:
         return image
 
 
+@runtime_checkable
+class Refiner(Protocol):
+    """Moves matches after they were found."""
+
+    def identity(self, frame: Frame) -> str:
+        """Changes whenever a blurry frame's matches would be moved otherwise."""
+        ...
+
+    def __call__(
+        self, frame: Frame, blurry: Image, references: Sequence[Image], found: Sequence[Match]
+    ) -> list[Match]:
+        """The matches of a blurry frame with its references, moved."""
+        ...
+
+
 @dataclass(frozen=True)
 class _Encoded:
     image: Image
@@ -84,6 +99,10 @@ class Bank:
         threshold: smallest confidence that may speak.
         store: where frames are read from.
         even: bring brightness and white balance of references to those of the blurry frame.
+
+    Attributes:
+        refine: moves matches to where they explain the blurry frame best, if anything; banks beside
+            this one do without.
     """
 
     def __init__(
@@ -102,6 +121,7 @@ class Bank:
         self.threshold = threshold
         self.store = store
         self.even = even
+        self.refine: Refiner | None = None
         self._encoded: OrderedDict[Frame, _Encoded] = OrderedDict()
 
     def beside(
@@ -242,11 +262,14 @@ class Bank:
         references: Sequence[_Encoded],
     ) -> None:
         found = self.strategy.match(self.matcher, target, references, self.threshold)
+        images = [reference.image for reference in references]
+        blurry = self.store.image(sample.blurry)
+        if self.refine is not None:
+            found = self.refine(sample.blurry, blurry, images, found)
         matches = compact(found)
         tensors = {"flow": matches.flow, "confidence": matches.confidence}
         if self.even:
-            images = [reference.image for reference in references]
-            tensors["gain"] = gains(images, found, self.store.image(sample.blurry))
+            tensors["gain"] = gains(images, found, blurry)
         # In memory first: safetensors reports a full disk as an error of its own.
         entry = save(tensors, {"seal": _seal(key, tensors)})
         with whole_file(self._path(round_, sample)) as partial:
@@ -283,6 +306,8 @@ class Bank:
             "teacher": teacher.identity,
             "frames": [self.store.identity(frame) for frame in frames],
         }
+        if self.refine is not None:
+            parts["refine"] = self.refine.identity(sample.blurry)
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
 

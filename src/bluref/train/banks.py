@@ -6,6 +6,7 @@ from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
 from bluref.pseudo.bank import Bank
 from bluref.pseudo.gate import THRESHOLD, Gate
+from bluref.pseudo.refine import Refine
 from bluref.pseudo.strategy import strategy_named
 from bluref.train.moving import Moving
 from bluref.train.recipe import Recipe
@@ -34,7 +35,15 @@ def gate_of(recipe: Recipe) -> Gate | None:
     return Gate(recipe.gate, keep_sharp=recipe.keep_sharp) if recipe.gate else None
 
 
-def heed_gate(bank: Bank, recipe: Recipe, moving: Moving | None) -> None:
-    """Let references speak at a lower confidence where a gate judges afterwards."""
-    if moving is not None and recipe.gate and recipe.threshold is None:
+def heed_motion(bank: Bank, recipe: Recipe, moving: Moving | None) -> None:
+    """What the motion of the frames, where it is known and a gate judges by it, changes in a bank.
+
+    References speak at a lower confidence, since the gate judges afterwards, and their matches are
+    refined.
+    """
+    if moving is None or not recipe.gate:
+        return
+    if recipe.threshold is None:
         bank.threshold = min(bank.threshold, THRESHOLD)
+    if recipe.refine:
+        bank.refine = Refine(moving.motion, moving.exposure)

@@ -41,6 +41,10 @@ class Recipe(schedule.Schedule):
     """A target that is blurred again along the motion of its frame must be the blurry frame: the
     difference, of values in [0, 1], that halves the trust in it; 0 for no gate."""
 
+    refine: bool = True
+    """Move matches by small steps to where the reference, blurred again along the gate's motion,
+    agrees with the blurry frame."""
+
     keep_sharp: bool = True
     """Where the gate's motion blurs a frame by hardly a pixel, it is its own target: what is
     resampled from references is less sharp there."""

@@ -20,7 +20,7 @@ from bluref.restore.files import load_network
 from bluref.restore.networks.backbones import Backbone, build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
-from bluref.train.banks import bank_of, gate_of, heed_gate
+from bluref.train.banks import bank_of, gate_of, heed_motion
 from bluref.train.batches import (
     Batch,
     BatchAt,
@@ -190,7 +190,7 @@ def _given(run: Path, given: _Given, observer: Observer) -> _Given:
     moving = None
     if _needs_motion(recipe):
         moving = find_moving(run, recipe, given.found, bank, observer, processes)
-        heed_gate(bank, recipe, moving)
+        heed_motion(bank, recipe, moving)
     held: list[Held] = []
     with processes.first_goes_first():
         if processes.rank == 0:

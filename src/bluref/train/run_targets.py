@@ -15,7 +15,7 @@ from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank, BlurryItself, Teacher
 from bluref.pseudo.target import PseudoSharp
-from bluref.train.banks import bank_of, gate_of, heed_gate
+from bluref.train.banks import bank_of, gate_of, heed_motion
 from bluref.train.covering import choose_by_coverage
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.moving import Moving, find_moving
@@ -136,7 +136,7 @@ def open_targets(
     if any(len(sample.references) > recipe.refs for sample in found.samples):
         found = choose_by_coverage(run, recipe, found, bank, observer, Alone())
     moving = find_moving(run, recipe, found, bank, observer, Alone()) if recipe.gate else None
-    heed_gate(bank, recipe, moving)
+    heed_motion(bank, recipe, moving)
     return RunTargets(data, recipe, found, bank, max(bank.rounds(), default=0), moving)
 
 
@@ -152,7 +152,7 @@ def about_source(frame: Frame, data: Path) -> str:
 def plain_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     """Of a recipe, what its targets depend on: no path of a machine."""
     found = ("layout", "split", "choice", "delta", "refs")
-    judged = ("strategy", "threshold", "gate", "keep_sharp", "even")
+    judged = ("strategy", "threshold", "gate", "refine", "keep_sharp", "even")
     return {name: recipe[name] for name in (*found, *judged)}
 
 

@@ -24,7 +24,7 @@ from bluref.pseudo.gate import THRESHOLD, Gate
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.pseudo.target import PseudoSharp
-from bluref.train.banks import bank_of, gate_of, heed_gate
+from bluref.train.banks import bank_of, gate_of, heed_motion
 from bluref.train.data import TrainingData
 from bluref.train.held import FOLDER, JUDGE
 from bluref.train.moving import FIT, USUAL, Moving, motion_of
@@ -109,7 +109,7 @@ def trained_targets(
         frames = [*found.sharp, *(sample.blurry for sample in found.samples)]
         moving = _moving(motion_of(frames, run, bank), run, recipe)
     for one in (kept, bank):
-        heed_gate(one, recipe, moving)
+        heed_motion(one, recipe, moving)
     round_ = max(kept.rounds(), default=0)
     folder = kept.round_folder(round_) / TEACHER
     teacher = SavedTeacher(folder) if (folder / "model.json").is_file() else BlurryItself()

@@ -20,6 +20,7 @@ from bluref.frames.clip import Frame
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
+from bluref.match.protocol import Match
 from bluref.pseudo.bank import Bank, BlurryItself
 from bluref.pseudo.coverage import SHRINK
 from bluref.pseudo.exposure import FRAMES as FITTED
@@ -27,7 +28,7 @@ from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.restore.networks.backbones import build_backbone
 from bluref.train.average import averaged_copy, move_average
-from bluref.train.banks import bank_of, gate_of
+from bluref.train.banks import bank_of, gate_of, heed_motion
 from bluref.train.batches import Batch, BatchAt, Drawing, PseudoBatches, SupervisedBatches
 from bluref.train.data import TrainingData
 from bluref.train.deblurring import Deblurring
@@ -62,6 +63,7 @@ class Cost:
         teacher: seconds of deblurring one blurry frame.
         entry: bytes of the bank for one reference of one frame.
         parameters: of the network.
+        refining: seconds of refining one match.
     """
 
     step: float
@@ -69,6 +71,7 @@ class Cost:
     teacher: float
     entry: float
     parameters: int
+    refining: float = 0.0
 
     def hours(self, recipe: Recipe, found: TrainingData) -> float:
         """Of the whole run, decoding left out."""
@@ -80,7 +83,8 @@ class Cost:
         if not recipe.supervised:
             seconds += candidates * self.pair / SHRINK**2
             seconds += (2 * len(_frames(found)) + fitted) * self.pair
-            seconds += rounds * pairs * self.pair + (rounds - by_itself) * blurry * self.teacher
+            seconds += rounds * pairs * (self.pair + self.refining)
+            seconds += (rounds - by_itself) * blurry * self.teacher
         return seconds / 3600
 
     def disk_bytes(self, recipe: Recipe, found: TrainingData, store: FrameStore) -> int:
@@ -122,19 +126,21 @@ def measure_cost(found: TrainingData, recipe: Recipe, store: FrameStore, device:
             samples = [sample for sample in found.samples if sample.truth is not None][:count]
             store.prepare([f for s in samples for f in (s.blurry, s.truth) if f is not None])
             source: BatchAt = SupervisedBatches(samples, store, _drawing(recipe))
-            pair = entry = 0.0
+            pair = entry = refining = 0.0
         else:
             middle = max(len(found.samples) // 2 - count // 2, 0)
             samples = [_narrowed(s, recipe) for s in found.samples[middle : middle + count]]
             store.prepare([f for s in samples for f in (s.blurry, *s.references)])
             bank = bank_of(Path(folder), recipe, store)
             pair, entry = _time_matching(bank, samples)
-            source = _source(samples, found, bank, recipe)
+            moving = _moving(samples, found, bank)
+            refining = _time_refining(bank, samples[0], recipe, moving)
+            source = _source(samples, moving, bank, recipe)
         model = build_backbone(recipe.backbone)
         step = _time_steps(model, source, recipe, device)
         teacher = _time_teacher(model, store.size(samples[0].blurry), device)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Cost(step, pair, teacher, entry, parameters)
+    return Cost(step, pair, teacher, entry, parameters, refining)
 
 
 def _narrowed(sample: Sample, recipe: Recipe) -> Sample:
@@ -166,10 +172,24 @@ def _time_matching(bank: Bank, samples: list[Sample]) -> tuple[float, float]:
     return seconds / pairs, size / pairs
 
 
-def _source(samples: list[Sample], found: TrainingData, bank: Bank, recipe: Recipe) -> BatchAt:
+def _time_refining(bank: Bank, sample: Sample, recipe: Recipe, moving: Moving | None) -> float:
+    """Seconds of moving one match of a frame whose motion is known."""
+    refining = bank.beside(bank.folder.parent / "refined")
+    heed_motion(refining, recipe, moving)
+    if refining.refine is None:
+        return 0.0
+    blurry, *references = map(bank.store.image, (sample.blurry, *sample.references))
+    flow = torch.zeros(1, 2, *blurry.shape[-2:])
+    sure = torch.ones_like(flow[:, :1])
+    still = [Match(flow, sure, sure > 0) for _ in references]
+    started = time.monotonic()
+    refining.refine(sample.blurry, blurry, references, still)
+    return (time.monotonic() - started) / len(references)
+
+
+def _source(samples: list[Sample], moving: Moving | None, bank: Bank, recipe: Recipe) -> BatchAt:
     """Batches of a later round, as a run makes them."""
     own, synthetic = _drawing(recipe).parted(recipe.anchor)
-    moving = _moving(samples, found, bank)
     pseudo = PseudoBatches(
         samples, bank.store, own, bank, round=0, moving=moving, gate=gate_of(recipe)
     )
