@@ -112,9 +112,9 @@ def refined(
     size = (width // 2, height // 2)
     if not found or min(size) < LEAST:
         return list(found)
-    slow = Motion(_halved(motion.before, size), _halved(motion.after, size))
+    slow = Motion(_scaled(motion.before, size), _scaled(motion.after, size))
     shown = [
-        warp(_small(image, size), _halved(match.flow, size), mode="bilinear")
+        warp(_small(image, size), _scaled(match.flow, size), mode="bilinear")
         for image, match in zip(references, found, strict=True)
     ]
     again = expose_along(torch.cat(shown, dim=1), slow, Shutter(exposure), moments=MOMENTS)
@@ -123,7 +123,7 @@ def refined(
     for match, picture in zip(found, again.unbind(dim=1), strict=True):
         believed = (known & (match.confidence >= SURE)).float()
         shift = _shift(target, _grey(picture), _resized(believed, size))
-        shift = _resized(shift, (width, height)) * believed
+        shift = _scaled(shift, (width, height)) * believed
         flow = warp(match.flow, shift, mode="bilinear") + shift
         within = inside(flow, (height, width))
         moved.append(replace(match, flow=flow, confidence=match.confidence * within, inside=within))
@@ -133,12 +133,10 @@ def refined(
 def _shift(
     target: Grey, reference: Grey, sure: Float[Tensor, "1 1 q r"]
 ) -> Float[Tensor, "1 2 q r"]:
-    """By how much the reference lies away from the target, in pixels of twice the size."""
+    """By how much the reference lies away from the target, in pixels."""
     still = np.zeros((*target.shape, 2), dtype=np.float32)
     alike = as_exposed(target, reference, still, sure[0, 0].numpy())
-    found = 2 * polished_flow(
-        target, alike, still, scales=SCALES, stiffness=STIFFNESS, sweeps=SWEEPS
-    )
+    found = polished_flow(target, alike, still, scales=SCALES, stiffness=STIFFNESS, sweeps=SWEEPS)
     return torch.from_numpy(found).permute(2, 0, 1)[None]
 
 
@@ -153,8 +151,8 @@ def _grey(picture: Float[Tensor, "*one q r"]) -> Grey:
     return levels
 
 
-def _halved(flow: Float[Tensor, "1 2 h w"], size: tuple[int, int]) -> Float[Tensor, "1 2 q r"]:
-    """A flow in pixels of the smaller picture."""
+def _scaled(flow: Float[Tensor, "1 2 h w"], size: tuple[int, int]) -> Float[Tensor, "1 2 q r"]:
+    """A flow in pixels of a picture of another (width, height)."""
     unit = flow.new_tensor([size[0] / flow.shape[-1], size[1] / flow.shape[-2]])
     return _resized(flow, size) * unit[:, None, None]
 
