@@ -103,6 +103,18 @@ def test_a_picture_that_is_named_may_have_any_name(tmp_path, invert):
     assert tree(tmp_path / "out") == ["a.bak"]
 
 
+def test_a_picture_that_is_a_link_to_nothing_is_told_and_other_links_to_nothing_are_not(
+    tmp_path, invert
+):
+    paint(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "gone.jpg").symlink_to(tmp_path / "unplugged" / "gone.jpg")
+    (tmp_path / "in" / "notes.txt").symlink_to(tmp_path / "unplugged" / "notes.txt")
+    report = deblur_files([tmp_path / "in"], tmp_path / "out", invert)
+    assert report.done == 1
+    assert [failure.path for failure in report.failed] == [str(tmp_path / "in" / "gone.jpg")]
+    assert "leads nowhere" in report.failed[0].reason
+
+
 def test_loops_of_links_end(tmp_path, invert):
     paint(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "loop.png").symlink_to(tmp_path / "in" / "loop.png")

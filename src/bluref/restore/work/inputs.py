@@ -100,6 +100,7 @@ def plan(inputs: Sequence[Path], out: Path) -> Plan:
             _plan_file(found, path, out / path.name)
     once = {(_identity(job.source) or job.source, job.target): job for job in found.jobs}
     found.jobs = list(once.values())
+    found.failed = list({failure.path: failure for failure in found.failed}.values())
     return found
 
 
@@ -165,6 +166,8 @@ def _files_below(folder: Path, skipped: Path | None, failed: list[Failure]) -> I
             yield entry
         elif is_folder and entry.resolve() != skipped:
             yield from _files_below(entry, skipped, failed)
+        elif entry.is_symlink() and not entry.exists() and kind_of(entry) is not None:
+            failed.append(Failure(str(entry), f"{entry} is a link that leads nowhere"))
 
 
 def _plan_file(found: Plan, path: Path, target: Path) -> None:
