@@ -1,5 +1,6 @@
 """What a process holds at most, in MiB, while a network works on a picture of any size."""
 
+import os
 import subprocess
 import sys
 
@@ -89,9 +90,18 @@ def test_every_engine_stays_within_its_memory(engine):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width", "budget", "channels"),
-    [(4000, 6000, 700, 48), (8000, 12500, 700, 8), (20000, 20000, 900, 4)],
+    [
+        (4000, 6000, 700, 48),
+        (8000, 12500, 700, 8),
+        pytest.param(
+            20000, 20000, 900, 4,
+            marks=pytest.mark.skipif(
+                "BLUREF_LONG" not in os.environ, reason="takes minutes; set BLUREF_LONG=1"
+            ),
+        ),
+    ],
     ids=["24 megapixels", "100 megapixels", "400 megapixels"],
-)
+)  # fmt: skip
 def test_a_large_picture_stays_within_its_memory(height, width, budget, channels):
     tiles, most = peak(height, width, budget, channels=channels)
     assert tiles > 4
