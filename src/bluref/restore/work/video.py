@@ -146,8 +146,7 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
         "model": identity,
         "finish": finish and finish.identity,
         "options": options.recipe(),
-        "encoder": asdict(plan),
-        "library": [av.__version__, torch.__version__],
+        **_written_by(plan),
     }
     with open_workplace(target, begun_with) as workplace:
         if workplace.anew:
@@ -161,6 +160,11 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
         notes += write_film(target, path, plan, workplace.segments())
         workplace.remove()
     return replace(report, seconds=time.monotonic() - start, notes=tuple(notes))
+
+
+def _written_by(plan: Plan) -> dict[str, object]:
+    """What a segment depends on beside pictures: all of it has to be of one encoder."""
+    return {"encoder": asdict(plan), "library": [av.__version__, torch.__version__]}
 
 
 def _refuse_larger(path: Path, limit: int) -> None:
