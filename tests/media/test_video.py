@@ -1,9 +1,11 @@
 import contextlib
 import struct
 from itertools import islice
+from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -153,7 +155,13 @@ def test_only_the_frames_asked_for_are_decoded(tmp_path, monkeypatch):
 def test_the_file_is_closed_when_the_stream_is_dropped(clip):
     stream = stream_video(clip)
     next(stream)
-    stream.close()  # an open file would raise a ResourceWarning, which is an error here
+
+    def is_open():
+        return any(Path(file.path) == clip for file in psutil.Process().open_files())
+
+    assert is_open()
+    stream.close()
+    assert not is_open()
 
 
 @pytest.mark.parametrize("read", [probe_video, lambda path: next(stream_video(path))])

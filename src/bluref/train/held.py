@@ -1,8 +1,8 @@
 """The frames held back, made ready to judge by: references, motion and targets, once per run.
 
-Their targets are made in one way, whatever the run was told: a network that
-learns the faults of its targets would else be praised for them. Measured with plain averages and
-no gate, judged by the same: the agreement rose while the true PSNR fell.
+Their targets are made in one way, whatever the run was told: a network that learns the faults of
+its targets would else be praised for them. Measured with plain averages and no gate, judged by the
+same: the agreement rose while the true PSNR fell.
 """
 
 from collections.abc import Sequence

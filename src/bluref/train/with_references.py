@@ -57,7 +57,7 @@ class WithReferences:
         digest = hashlib.blake2b(digest_size=16)
         for sample in sorted(self.samples.values(), key=lambda sample: sample.blurry.index):
             made = self.targets.bank.digest(self.targets.round, sample)
-            digest.update(f"{sample.blurry} {made}".encode())
+            digest.update(f"{sample.blurry.key} {made}".encode())
         return digest.hexdigest()
 
     def knows(self, place: Place) -> bool:

@@ -13,7 +13,7 @@ SOFT = 2.2
 """Least ratio of coarse to fine edges, over directions, in half of the textured patches."""
 ALIKE = 1.2
 """Largest quotient of the greatest and the least of these ratios, in half of them. No frame with
-real motion blur (53 of `davis_blur`) is beyond both limits; see docs/experiments.md."""
+real motion blur (57 of `davis_blur`) is beyond both limits; see docs/experiments.md."""
 _LEAST = 0.01
 
 
