@@ -188,6 +188,21 @@ def test_trust_and_target_are_those_that_training_used(trained, tmp_path):
         assert torch.equal(look.target[0][spoken], snapshot.target[n][spoken])
 
 
+def test_a_frame_that_is_its_own_target_is_not_judged_by_itself(trained, tmp_path):
+    """It would agree with itself, and whatever a network does to it would be a failure."""
+    run, _ = trained
+    still = replace(RECIPE, exposure=0.01)  # so that nothing counts as blurred
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "exposure.json").unlink(missing_ok=True)
+    footage = RunFootage(tmp_path / "run", still, run.parent / "data", tmp_path / "scratch")
+    sample = next(iter(footage.samples.values()))
+    look = footage.look(sample, Crop(8, 8, 64, 64))
+    spoken = (look.trust > 0).expand_as(look.target)
+    assert spoken.float().mean() > 0.3
+    torch.testing.assert_close(look.target[spoken], look.blurry[spoken])
+    assert (look.shown[spoken] - look.blurry[spoken]).abs().mean() > 0.005
+
+
 def test_frames_held_back_are_shown_with_what_validation_judged_them_by(tmp_path):
     generator = torch.Generator().manual_seed(3)
     strip = F.interpolate(torch.rand(1, 3, 16, 60, generator=generator), (64, 240))

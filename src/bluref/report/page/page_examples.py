@@ -153,8 +153,8 @@ def _judged(sample: Sample, look: Look) -> Judged:
     return Judged(
         clip=sample.blurry.clip,
         index=sample.blurry.index,
-        before=agreement(look.blurry, look.target, look.trust),
-        after=agreement(look.output, look.target, look.trust),
+        before=agreement(look.blurry, look.shown, look.trust),
+        after=agreement(look.output, look.shown, look.trust),
         coverage=look.coverage,
         apart=look.apart,
         truth=None

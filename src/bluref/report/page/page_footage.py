@@ -43,6 +43,7 @@ class Look:
         output: what the network makes of it.
         target: the pseudo-sharp target; the blurry frame where it is silent.
         trust: in the target, 0 where it is silent.
+        shown: what references alone show; the target where none are. Outputs are judged by it.
         truth: the true sharp frame, where the footage has it.
         mended: the output with the references' last word, where the film was mended with them.
     """
@@ -52,6 +53,7 @@ class Look:
     output: Image
     target: Image
     trust: Float[Tensor, "1 1 h w"]
+    shown: Image
     truth: Image | None
     mended: Image | None = None
 
@@ -62,9 +64,9 @@ class Look:
 
     @property
     def apart(self) -> tuple[float, float]:
-        """Pixels by which input and output lie beside the target, where that speaks."""
-        seen = torch.where(self.trust > 0, self.output, self.target)
-        both = mean_shift(torch.cat((self.blurry, seen)), torch.cat((self.target, self.target)))
+        """Pixels by which input and output lie beside what references show, where they do."""
+        seen = torch.where(self.trust > 0, self.output, self.shown)
+        both = mean_shift(torch.cat((self.blurry, seen)), torch.cat((self.shown, self.shown)))
         before, after = both.norm(dim=1).tolist()
         return before, after
 
@@ -105,23 +107,25 @@ class RunFootage:
         """A box of a frame: what it shows, what the network and the references make of it."""
         blurry = self.store.cut(sample.blurry, crop)
         truth = None if sample.truth is None else self.store.cut(sample.truth, crop)
-        target, trust = self._taught(sample, crop, blurry, truth)
-        target = torch.where(trust > 0, target, blurry)
+        *images, trust = self._taught(sample, crop, blurry, truth)
+        target, shown = (torch.where(trust > 0, image, blurry) for image in images)
         output, mended = self._output(sample, crop), self._mended(sample, crop)
-        return Look(crop, blurry, output, target, trust, truth, mended)
+        return Look(crop, blurry, output, target, trust, shown, truth, mended)
 
     def _taught(
         self, sample: Sample, crop: Crop, blurry: Image, truth: Image | None
-    ) -> tuple[Image, Float[Tensor, "1 1 h w"]]:
-        """The target, and the trust in it: 0 where there is none."""
+    ) -> tuple[Image, Image, Float[Tensor, "1 1 h w"]]:
+        """The target, what references alone show, and the trust in both: 0 where there is none."""
         if self.recipe.pairs:
-            return paired(self.store, sample, crop)
+            image, trust = paired(self.store, sample, crop)
+            return image, image, trust
         if self.recipe.supervised:
             known = torch.full_like(blurry[:, :1], float(truth is not None))
-            return blurry if truth is None else truth, known
+            image = blurry if truth is None else truth
+            return image, image, known
         held = (sample.blurry.clip, sample.blurry.index) in self.held
-        made = (self._validating if held else self._training).target(sample, crop, blurry)
-        return made.image, made.weight
+        made, shown = (self._validating if held else self._training).target(sample, crop, blurry)
+        return made.image, shown, made.weight
 
     def _output(self, sample: Sample, crop: Crop) -> Image:
         height, width = self.store.size(sample.blurry)

@@ -54,8 +54,13 @@ class PageTargets:
     moving: Moving | None
     gate: Gate | None
 
-    def target(self, sample: Sample, crop: Crop, blurry: Float[Tensor, "1 3 h w"]) -> PseudoSharp:
-        """The target of a box of a frame.
+    def target(
+        self, sample: Sample, crop: Crop, blurry: Float[Tensor, "1 3 h w"]
+    ) -> tuple[PseudoSharp, Float[Tensor, "1 3 h w"]]:
+        """The target of a box of a frame, and what references alone show of it.
+
+        The two differ where a frame is its own target. To judge by that would praise whatever
+        leaves the frame as it is.
 
         Args:
             sample: the frame with its references, or with more of them to choose among.
@@ -71,12 +76,12 @@ class PageTargets:
         self._match(sample)
         made = self.bank.target(self.round, sample, crop)
         if self.moving is None or self.gate is None:
-            return made
+            return made, made.image
         try:
             how = self.moving.around([(sample, crop)])
         except UserError:  # its motion was never followed, or the file of it is torn
-            return made
-        return self.gate(made, blurry, how.motion, how.sure, how.exposure)
+            return made, made.image
+        return self.gate(made, blurry, how.motion, how.sure, how.exposure), made.image
 
     def _match(self, sample: Sample) -> None:
         """As the run matched it, if it did: an entry that is whole and of the same things."""
