@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from bluref.degrade.motion import Motion, Shutter, expose_along
 from bluref.degrade.warp import warp
 from bluref.match.protocol import Match
+from bluref.pseudo import refine as module
 from bluref.pseudo.refine import refined
 
 SIZE = (160, 224)
@@ -62,6 +63,22 @@ def test_a_flow_that_is_right_stays(scene):
     (found,) = refined([match(true)], blurry, [reference], motion, sure, EXPOSURE)
     assert errors(found, true) < 0.1
     assert torch.equal(found.confidence > 0, found.inside)
+
+
+def test_another_exposure_is_undone_before_it_is_looked_at(scene, monkeypatch):
+    blurry, reference, motion, true = scene
+    seen = []
+    polish = module.polished_flow
+
+    def watched(target, picture, flow, **how):
+        seen.append((float(target.mean()), float(picture.mean())))
+        return polish(target, picture, flow, **how)
+
+    monkeypatch.setattr(module, "polished_flow", watched)
+    sure = torch.ones(1, 1, *SIZE)
+    refined([match(true)], blurry, [0.7 * reference], motion, sure, EXPOSURE)
+    ((ours, theirs),) = seen
+    assert theirs == pytest.approx(ours, rel=0.03)
 
 
 @pytest.mark.parametrize(("confidence", "sure"), [(0.05, 1.0), (1.0, 0.05)])

@@ -48,7 +48,7 @@ def test_what_is_hardly_blurred_is_its_own_target(batches, exposure, own):
     """The clips of this footage move by some 6 pixels from frame to frame."""
     moving = replace(batches, moving=replace(batches.moving, exposure=exposure))
     judged = replace(moving, gate=Gate(0.04, keep_sharp=False))(3)
-    kept = replace(moving, gate=Gate(0.04))(3)
+    kept = replace(moving, gate=Gate(0.04, keep_sharp=True))(3)
     assert torch.equal(judged.weight, kept.weight)
     known = (kept.weight > 0) & (kept.reblur.sure >= LOST)
     chosen = known.expand_as(kept.target)
@@ -60,7 +60,7 @@ def test_what_is_hardly_blurred_is_its_own_target(batches, exposure, own):
     ("settings", "expected"),
     [
         ({}, Gate(0.04)),
-        ({"gate": 0.1, "keep_sharp": False}, Gate(0.1, keep_sharp=False)),
+        ({"gate": 0.1, "keep_sharp": True}, Gate(0.1, keep_sharp=True)),
         ({"gate": 0.0, "keep_sharp": True}, None),
     ],
 )

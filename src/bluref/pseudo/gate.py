@@ -39,7 +39,7 @@ class Gate:
     """
 
     half: float
-    keep_sharp: bool = True
+    keep_sharp: bool = False
 
     def __call__(
         self,

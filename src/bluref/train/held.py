@@ -30,7 +30,7 @@ FOLDER = "validation"
 # Frames that are looked at, spread over all that are held back, and the side of a box of each in
 # pixels: a look then costs as much as four steps.
 LOOKED_AT, SIDE = 24, 192
-# What their targets are made by: the references alone, as measured against truth.
+# What their targets are made by: references alone, for a frame would agree with itself.
 JUDGE = Recipe(keep_sharp=False)
 WITHOUT = "no checkpoint is chosen, the last one is the result"
 

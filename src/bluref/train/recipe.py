@@ -45,9 +45,9 @@ class Recipe(schedule.Schedule):
     """Move matches by small steps to where the reference, blurred again along the gate's motion,
     agrees with the blurry frame."""
 
-    keep_sharp: bool = True
-    """Where the gate's motion blurs a frame by hardly a pixel, it is its own target: what is
-    resampled from references is less sharp there."""
+    keep_sharp: bool = False
+    """Where the gate's motion blurs a frame by hardly a pixel, let it be its own target: what is
+    resampled from references is less sharp there. Better targets, and no better networks so far."""
 
     even: bool = True
     """Bring brightness and white balance of each reference to those of the blurry frame."""

@@ -191,7 +191,7 @@ def test_trust_and_target_are_those_that_training_used(trained, tmp_path):
 def test_a_frame_that_is_its_own_target_is_not_judged_by_itself(trained, tmp_path):
     """It would agree with itself, and whatever a network does to it would be a failure."""
     run, _ = trained
-    still = replace(RECIPE, exposure=0.01)  # so that nothing counts as blurred
+    still = replace(RECIPE, exposure=0.01, keep_sharp=True)  # so that nothing counts as blurred
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "exposure.json").unlink(missing_ok=True)
     footage = RunFootage(tmp_path / "run", still, run.parent / "data", tmp_path / "scratch")

@@ -44,6 +44,13 @@ def test_what_has_moved_is_not(photograph, length, towards):
     assert not is_out_of_focus(moved(photograph, length, towards))
 
 
+def test_texture_that_runs_one_way_is_not_taken_for_it(photograph):
+    """Soft in every direction, but not alike: a thing that moved behind a soft lens."""
+    soft = F.avg_pool2d(photograph[None], 7, 1, 3)[0]
+    assert is_out_of_focus(rounded(F.avg_pool2d(soft[None], 5, 1, 2)[0]))
+    assert not is_out_of_focus(moved(soft, 25, (-1,)))
+
+
 def test_what_is_sharp_small_or_flat_is_not(photograph):
     assert not is_out_of_focus(photograph)
     assert not is_out_of_focus(out_of_focus(photograph, 5)[:, :90])

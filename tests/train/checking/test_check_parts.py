@@ -239,12 +239,13 @@ def test_hours_add_up_steps_matches_and_teaching(footage, recipe, tmp_path):
     assert rounds_of(plan) == 2
     assert rounds_of(replace(plan, supervised=True)) == 0
 
-    def hours(step=0.0, pair=0.0, teacher=0.0):
-        return 3600 * Cost(step, pair, teacher, 0.0, 0).hours(plan, found)
+    def hours(step=0.0, pair=0.0, teacher=0.0, refining=0.0):
+        return 3600 * Cost(step, pair, teacher, 0.0, 0, refining).hours(plan, found)
 
     assert hours(step=2.0) == pytest.approx(200)
     assert hours(pair=1.0) == pytest.approx(2 * pairs + 2 * frames)
     assert hours(teacher=1.0) == pytest.approx(2 * blurry)
+    assert hours(refining=1.0) == pytest.approx(2 * pairs)  # motion is not refined
 
 
 @pytest.mark.slow
@@ -255,6 +256,9 @@ def test_disk_is_that_of_a_run(footage, recipe, tmp_path):
     cost = measure_cost(found, plan, store, "cpu")
     assert cost.step > 0
     assert cost.pair > 0
+    assert cost.refining > 0
+    without = replace(plan, refine=False)
+    assert measure_cost(found, without, store, "cpu").refining == 0
     assert cost.teacher > 0
     expected = cost.disk_bytes(plan, found, store)
     train(footage, tmp_path / "run", plan)
