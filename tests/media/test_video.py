@@ -12,7 +12,7 @@ from PIL import Image
 
 from bluref.errors import UserError
 from bluref.media.pixels import to_array
-from bluref.media.video import VIDEO_SUFFIXES, is_video, probe_video, stream_video
+from bluref.media.video import VIDEO_SUFFIXES, is_video, probe_video, seek_video, stream_video
 
 HEIGHT, WIDTH = 48, 64
 
@@ -24,13 +24,18 @@ def corner(colour=(255, 0, 0), height=HEIGHT, width=WIDTH):
     return array
 
 
-def write_video(path, arrays, *, times=None, codec="libx264", colourspace=None):
+def noisy(count):
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(count)]
+
+
+def write_video(path, arrays, *, times=None, codec="libx264", colourspace=None, options=None):
     """Nearly lossless, without chroma subsampling, 25 ticks a second."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.height, stream.width = arrays[0].shape[:2]
         stream.pix_fmt = "yuv444p" if codec == "libx264" else "yuv420p"
-        stream.options = {"crf": "1"}
+        stream.options = {"crf": "1", **(options or {})}
         if colourspace is not None:
             stream.codec_context.colorspace = {"ITU709": 1, "ITU601": 5}[colourspace]
         for i, array in enumerate(arrays):
@@ -272,3 +277,54 @@ def test_a_video_is_known_by_its_suffix_in_either_case():
     assert is_video("a.MP4")
     assert not is_video("a.png")
     assert all(is_video(f"x{suffix}") for suffix in VIDEO_SUFFIXES)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".mov", ".ts"])
+@pytest.mark.parametrize("offset", [0, 0.003, -9, 1e300, float("nan")])
+def test_frames_that_are_sought_are_those_of_the_stream(tmp_path, suffix, offset):
+    times = [2 * i + (i % 3 == 0) for i in range(60)]  # uneven
+    arrays = [corner((4 * i, 255 - 4 * i, 0)) for i in range(60)]
+    path = write_video(tmp_path / f"a{suffix}", arrays, times=None if suffix == ".avi" else times)
+    every = {frame.index: frame for frame in stream_video(path)}
+    wanted = (3, 4, 17, 30, 59)
+    # Times that are none of these frames' are not believed.
+    found = list(seek_video(path, {n: round(every[n].time + offset, 3) for n in wanted}))
+    assert [frame.index for frame in found] == list(wanted)
+    for frame in found:
+        assert torch.equal(frame.image, every[frame.index].image)
+
+
+def spoil(path, which):
+    """Overwrite the packets of some frames, by their time in seconds."""
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(video=0) if p.pts is not None]
+        spoilt = [p for p in packets if which(float(p.pts * p.time_base))]
+    data = bytearray(path.read_bytes())
+    for packet in spoilt:
+        data[packet.pos + 16 : packet.pos + packet.size] = bytes(packet.size - 16)
+    path.write_bytes(data)
+
+
+def test_what_lies_before_the_key_frame_is_not_needed(tmp_path):
+    path = write_video(tmp_path / "a.mkv", noisy(40), options={"g": "10"})
+    whole = list(stream_video(path))
+    spoil(path, lambda time: time < 0.8)
+    (frame,) = seek_video(path, {35: whole[35].time})
+    assert torch.equal(frame.image, whole[35].image)
+    with pytest.raises(UserError):
+        list(stream_video(path, only=[35]))
+
+
+def test_nothing_is_decoded_after_the_last_that_is_wanted(tmp_path):
+    path = write_video(tmp_path / "a.mkv", noisy(60), options={"g": "10"})
+    spoil(path, lambda time: time > 1.6)
+    with pytest.raises(UserError):
+        list(stream_video(path))
+    assert [frame.index for frame in stream_video(path, only=(0, 9))] == [0, 9]
+
+
+def test_only_the_frames_that_are_wanted_come(clip):
+    whole = list(stream_video(clip))
+    found = list(stream_video(clip, only=[7, 2, 50]))
+    assert [frame.index for frame in found] == [2, 7]
+    assert all(torch.equal(f.image, whole[f.index].image) for f in found)

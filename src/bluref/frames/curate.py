@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +18,12 @@ from bluref.frames.measured import Row, measure
 from bluref.frames.roles import Judged, judge
 from bluref.frames.sources import Source, find_sources
 from bluref.frames.workers import one_core_each
+from bluref.media.overlap import read_ahead
 from bluref.media.whole import write_text_whole
 
 MEASURED = ".measured"
 """Hidden folder in DATA: figures of each clip, so that nothing is measured twice."""
+_AHEAD = 8  # frames read before they are measured
 _WRITTEN = "written"  # in it: digest of the frames.csv that we wrote ourselves
 
 Tell = Callable[[str, int, int], None]
@@ -131,14 +132,14 @@ def _measure_one(
         path.unlink(missing_ok=True)
     journal = Journal(path)
     if not journal.done:
-        # The clip is closed at once and by this thread, whatever ends the loop.
-        with journal.open(), closing(source.look(every)) as frames:
+        with journal.open():
             try:
-                for row in measure(frames, tuple(journal.rows)):
-                    if stop.is_set():
-                        raise _StoppedError
-                    journal.add(row)
-                    tell(source.name, len(journal.rows), max(about, len(journal.rows)))
+                with read_ahead(source.look(every), _AHEAD) as frames:
+                    for row in measure(frames, tuple(journal.rows)):
+                        if stop.is_set():
+                            raise _StoppedError
+                        journal.add(row)
+                        tell(source.name, len(journal.rows), max(about, len(journal.rows)))
             except UserError as error:
                 return LeftOut(str(source.path), error.problem)
             journal.finish(source.notes, source.failed)

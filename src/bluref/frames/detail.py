@@ -7,8 +7,8 @@ the coarse ones; texture that is rich or poor has more or less of both.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -66,7 +66,7 @@ def detail_of(grey: Float[Tensor, "h w"], *, noise: float | None = None) -> Deta
         grey: levels in [0, 255].
         noise: energy to take for noise, where neighbours have told; else the picture's own.
     """
-    exposure, spread = float(grey.mean()) / 255, float(grey.std(correction=0)) / 255
+    mean, deviation = cv2.meanStdDev(grey.numpy())
     step = max(2 if min(grey.shape) >= 4 * CELL else 1, round(max(grey.shape) / _VIEW))
     energies = _energies(_padded(grey))  # sizes, 4, y, x
     own = float(np.quantile(energies[0].mean(axis=0), _QUIETEST))
@@ -78,7 +78,7 @@ def detail_of(grey: Float[Tensor, "h w"], *, noise: float | None = None) -> Deta
     fine = np.log(energies[list(FINE)].mean(axis=1))
     # No cell counts for more than two plain ones: a rich object must not speak for the scene.
     say = coarse / (coarse + np.median(coarse))
-    view = F.avg_pool2d(grey[None, None], step) if min(grey.shape) >= step else grey[None, None]
+    view = F.avg_pool2d(grey[None], step)[0] if min(grey.shape) >= step else grey
     return Detail(
         fine=fine,
         say=say,
@@ -86,47 +86,59 @@ def detail_of(grey: Float[Tensor, "h w"], *, noise: float | None = None) -> Deta
         focus=float(focus.min()),
         slant=float(np.ptp(focus)),
         noise=own,
-        view=view[0, 0].numpy(),
-        even=_even(view)[0, 0].numpy(),
+        view=view.numpy(),
+        even=_even(view.numpy()),
         step=step,
-        exposure=exposure,
-        spread=spread,
+        exposure=float(mean.item()) / 255,
+        spread=float(deviation.item()) / 255,
     )
 
 
-def _even(view: Float[Tensor, "1 1 v u"]) -> Float[Tensor, "1 1 v u"]:
+def _even(view: Float[np.ndarray, "v u"]) -> Float[np.ndarray, "v u"]:
     """Less the mean of what is around, in units of how much that varies."""
     rest = view - _around(view)
-    variance = _around(rest.square())
-    return rest / (variance.sqrt() + _FAINT)
+    even: np.ndarray = rest / (np.sqrt(_around(np.square(rest))) + _FAINT)
+    return even
 
 
-def _around(view: Float[Tensor, "1 1 v u"]) -> Float[Tensor, "1 1 v u"]:
-    return F.avg_pool2d(view, _AROUND, 1, _AROUND // 2, count_include_pad=False)
+def _around(view: Float[np.ndarray, "v u"]) -> Float[np.ndarray, "v u"]:
+    """Mean over a square about each pixel, as much of it as lies in the picture."""
+    square = (_AROUND, _AROUND)
+    sums, counts = (
+        cv2.boxFilter(v, -1, square, normalize=False, borderType=cv2.BORDER_CONSTANT)
+        for v in (view, np.ones_like(view))
+    )
+    mean: np.ndarray = sums / counts
+    return mean
 
 
-def _padded(grey: Float[Tensor, "h w"]) -> Float[Tensor, "1 1 H W"]:
-    """Whole cells; what remains at the right and below is cut off, of tiny pictures repeated."""
+def _padded(grey: Float[Tensor, "h w"]) -> Float[np.ndarray, "H W"]:
+    """Whole cells; what remains at the right and below is cut off, tiny pictures are repeated."""
     h, w = (side - side % CELL if side >= 4 * CELL else side for side in grey.shape)
-    fill = (0, -w % CELL, 0, -h % CELL)
-    return F.pad(grey[None, None, :h, :w], fill, mode="replicate")
+    return np.pad(grey[:h, :w].numpy(), ((0, -h % CELL), (0, -w % CELL)), mode="edge")
 
 
-def _energies(picture: Float[Tensor, "1 1 h w"]) -> Float[np.ndarray, "sizes 4 y x"]:
+def _energies(picture: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "sizes 4 y x"]:
     """Mean squared difference to the neighbour right, below and along both diagonals, by cell."""
+    h, w = picture.shape
+    cells = w // CELL, h // CELL
     sizes = []
     for halvings in range(COARSE + 1):
-        p = F.pad(picture, (0, 1, 0, 1), mode="replicate")
-        here, right, below, across = (
-            p[..., :-1, :-1],
-            p[..., :-1, 1:],
-            p[..., 1:, :-1],
-            p[..., 1:, 1:],
-        )
-        ways = torch.cat((right - here, below - here, across - here, below - right), dim=1)
+        if halvings:
+            picture = _reduced(picture, (w >> halvings, h >> halvings))
+        p = cv2.copyMakeBorder(picture, 0, 1, 0, 1, cv2.BORDER_REPLICATE)
+        here, right, below, across = p[:-1, :-1], p[:-1, 1:], p[1:, :-1], p[1:, 1:]
+        pairs = (right, here), (below, here), (across, here), (below, right)
+        differences = [cv2.subtract(a, b) for a, b in pairs]
+        sizes.append(np.stack([_reduced(cv2.multiply(d, d), cells) for d in differences]))
         # A diagonal neighbour is farther by the root of 2; energy grows about as distance squared.
-        squares = ways.square_() * ways.new_tensor([1, 1, 0.5, 0.5])[:, None, None]
-        side = CELL >> halvings
-        sizes.append(F.avg_pool2d(squares, side) if side > 1 else squares)
-        picture = F.avg_pool2d(picture, 2) if side > 1 else picture
-    return torch.cat(sizes).numpy()
+        sizes[-1][2:] *= 0.5
+    return np.stack(sizes)
+
+
+def _reduced(
+    picture: Float[np.ndarray, "h w"], size: tuple[int, int]
+) -> Float[np.ndarray, "h2 w2"]:
+    """Means over blocks: made smaller by whole numbers, to (width, height)."""
+    small: np.ndarray = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return small

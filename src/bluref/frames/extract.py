@@ -55,12 +55,9 @@ def extract(
             write_picture(read_picture(file), wanted.pop(None))
             tell(clip, done := done + 1, len(missing))
             continue
-        for frame in stream_video(file):
-            if frame.index in wanted:
-                write_picture(frame.image, wanted.pop(frame.index))
-                tell(clip, done := done + 1, len(missing))
-            if not wanted:
-                break
+        for frame in stream_video(file, only=[n for n in wanted if n is not None]):
+            write_picture(frame.image, wanted.pop(frame.index))
+            tell(clip, done := done + 1, len(missing))
         if wanted:
             raise UserError(
                 f"{file} ends before frame {min(p for p in wanted if p is not None)}",

@@ -69,12 +69,9 @@ class FrameStore:
         self._check_space(missing)
         done = 0
         for path, positions in _videos(missing).items():
-            for picture in stream_video(path):
-                if picture.index in positions:
-                    self._write(positions.pop(picture.index), to_array(picture.image))
-                    tell(done := done + 1, len(missing))
-                if not positions:
-                    break
+            for picture in stream_video(path, only=list(positions)):
+                self._write(positions.pop(picture.index), to_array(picture.image))
+                tell(done := done + 1, len(missing))
             if positions:
                 raise UserError(
                     f"{path} ends before frame {min(positions)}, though its header promises it",

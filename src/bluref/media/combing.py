@@ -30,17 +30,20 @@ def torn_cells(luma: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "m n"]:
         luma: of a whole frame, more than 17 lines.
     """
     lines, across = CELL[0], min(CELL[1], luma.shape[1])
-    seen = luma[:, ::2].astype(np.float32)  # every second pixel of a line tells as much
+    seen = np.ascontiguousarray(luma[:, ::2])  # every second pixel of a line tells as much
     half = max(across // 2, 1)
     h, w = (luma.shape[0] - 2) // lines * lines, seen.shape[1] // half * half
-    first = seen[:h, :w]
 
-    def mean(other: np.ndarray) -> np.ndarray:
-        squares = np.square(other - first)
-        cells: np.ndarray = squares.reshape(h // lines, lines, w // half, half).mean(axis=(1, 3))
-        return cells
+    def difference(step: int) -> np.ndarray:
+        """Mean square to the line so many below, by cell."""
+        here, there = seen[:h, :w], seen[step : h + step, :w]
+        squares = (np.maximum(here, there) - np.minimum(here, there)).astype(np.uint16)
+        squares *= squares
+        cells = squares.reshape(h // lines, lines, w // half, half)
+        means: np.ndarray = cells.mean(axis=(1, 3), dtype=np.float32)
+        return means
 
-    torn: np.ndarray = mean(seen[1 : h + 1, :w]) > TORN * mean(seen[2 : h + 2, :w]) + ROUGH
+    torn: np.ndarray = difference(1) > TORN * difference(2) + ROUGH
     return torn
 
 

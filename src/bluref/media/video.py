@@ -1,6 +1,7 @@
 """Video files in, as a stream of frames: never more than one decoded picture is held for you."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,7 @@ _OTHERS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     ((b"#EXTM3U", b"ffconcat"), "a list of other files", "name those files themselves"),
 )
 _COPY_AGAIN = "copy it again from its source, or remove it"
+_ABOUT = 0.001  # s
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED in ITU-T H.273 and FFmpeg
 _TALLEST_STANDARD_DEFINITION = 576  # lines; above it, untagged video is BT.709 by convention
 
@@ -118,7 +120,9 @@ def probe_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
     return VideoInfo(path, *sides, counted or count_frames(path, max_pixels=max_pixels), rate)
 
 
-def stream_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Iterator[VideoFrame]:
+def stream_video(
+    path: Path | str, *, only: Collection[int] | None = None, max_pixels: int = MAX_PIXELS
+) -> Iterator[VideoFrame]:
     """Decode a video frame by frame, upright, in the order of presentation; memory stays constant.
 
     Rotations by quarter turns are applied. Colours follow the file's tags; where it has none,
@@ -126,6 +130,8 @@ def stream_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Iterator[
 
     Args:
         path: a file whose content is video; `VIDEO_SUFFIXES` are not looked at.
+        only: numbers of the frames that are wanted; nothing is decoded after the last of them, and
+            those that the file does not hold do not come.
         max_pixels: larger frames are refused before they are decoded.
 
     Raises:
@@ -135,12 +141,64 @@ def stream_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Iterator[
     path = Path(path)
     with _opened(path, max_pixels) as (container, stream):
         rate = stream.average_rate or stream.guessed_rate or 1
+        last = math.inf if only is None else max(only, default=0)
         index = -1
         for index, frame in enumerate(container.decode(stream)):
-            time = index / float(rate) if frame.time is None else frame.time
-            yield VideoFrame(index, time, from_array(_upright_pixels(frame)))
+            if only is None or index in only:
+                time = index / float(rate) if frame.time is None else frame.time
+                yield VideoFrame(index, time, from_array(_upright_pixels(frame)))
+            if index >= last:
+                return
         if index < 0:
             raise UserError(f"{path} holds no frame that can be decoded", _COPY_AGAIN)
+
+
+def seek_video(
+    path: Path | str, times: Mapping[int, float], *, max_pixels: int = MAX_PIXELS
+) -> Iterator[VideoFrame]:
+    """A few frames of a long video, each decoded from the last key frame before it.
+
+    Args:
+        path: as of `stream_video`.
+        times: of each frame wanted, by its number, as `stream_video` gives it, to a millisecond.
+        max_pixels: as of `stream_video`.
+
+    Yields:
+        the frames, in order. Where a file has no times, or not these, it is read from its start.
+
+    Raises:
+        UserError: as `stream_video`.
+    """
+    path = Path(path)
+    missing = sorted(times)
+    with _opened(path, max_pixels) as (container, stream):
+        for index in missing.copy():
+            frame = _decoded_at(container, stream, times[index])
+            if frame is None:
+                break
+            missing.remove(index)
+            yield VideoFrame(index, times[index], from_array(_upright_pixels(frame)))
+    if missing:
+        yield from stream_video(path, only=missing, max_pixels=max_pixels)
+
+
+def _decoded_at(
+    container: av.container.InputContainer, stream: VideoStream, time: float
+) -> av.VideoFrame | None:
+    """The frame of that time, or None."""
+    base = stream.time_base
+    if base is None:
+        return None
+    try:
+        container.seek(math.floor((time - _ABOUT) / base), stream=stream)
+        for frame in container.decode(stream):
+            if frame.time is None or frame.time > time + _ABOUT:
+                return None
+            if frame.time >= time - _ABOUT:
+                return frame
+    except (av.FFmpegError, ValueError, OverflowError):
+        return None  # no such time, no seeking in this file, or damage: reading it all will tell
+    return None
 
 
 @dataclass(frozen=True)

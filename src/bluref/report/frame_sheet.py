@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bluref.frames.frame_table import FrameRow
 from bluref.media.picture import read_picture
-from bluref.media.video import stream_video
+from bluref.media.video import seek_video
 from bluref.report.before_after import caption_bar
 from bluref.report.flow_picture import beside
 
@@ -72,7 +72,7 @@ def frame_sheet(
 
 
 def read_frames(picks: Picks) -> dict[tuple[str, int], Tensor]:
-    """The pictures of frames by (clip, index); a video is read once, up to the last of them.
+    """The pictures of frames by (clip, index).
 
     Raises:
         UserError: a file cannot be read.
@@ -86,12 +86,10 @@ def read_frames(picks: Picks) -> dict[tuple[str, int], Tensor]:
         if row.position is not None:
             wanted.setdefault(row.file, {})[row.position] = row
     for path, frames in wanted.items():
-        for frame in stream_video(path):
-            if frame.index in frames:
-                row = frames.pop(frame.index)
-                images[row.clip, row.index] = frame.image
-            if not frames:
-                break
+        times = {position: row.time or 0.0 for position, row in frames.items()}
+        for frame in seek_video(path, times):
+            row = frames[frame.index]
+            images[row.clip, row.index] = frame.image
     return images
 
 

@@ -135,9 +135,8 @@ def _pictures(frames: Sequence[Frame]) -> Iterable[tuple[Frame, UInt8[np.ndarray
 def _of_film(
     path: Path, wanted: Mapping[int, Frame]
 ) -> Iterable[tuple[Frame, UInt8[np.ndarray, "h w 3"]]]:
-    for picture in stream_video(path):
-        if picture.index in wanted:
-            yield wanted[picture.index], to_array(picture.image)
+    for picture in stream_video(path, only=wanted):
+        yield wanted[picture.index], to_array(picture.image)
 
 
 def _thumbnail(pixels: UInt8[np.ndarray, "h w 3"]) -> Float[Tensor, "side side"]:

@@ -24,11 +24,11 @@ from bluref.media.films.planes import change, to_image
 from bluref.media.films.recording import Recording, Shown, open_recording, quarter_turns
 from bluref.media.films.remux import write_film
 from bluref.media.films.segment import Timed, write_segment
+from bluref.media.overlap import read_ahead, write_behind
 from bluref.media.picture import MAX_PIXELS
 from bluref.restore.fingerprint import hash_of
 from bluref.restore.tiling.guard import GuardNote, summed
 from bluref.restore.work.finish import Finish
-from bluref.restore.work.overlap import read_ahead, write_behind
 from bluref.restore.work.sharp_frames import with_sharpness
 from bluref.restore.work.workplace import Workplace, open_workplace
 

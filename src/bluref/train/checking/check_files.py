@@ -180,12 +180,11 @@ def _survey_videos(
             videos.setdefault(frame.path, {})[frame.position] = frame
     most = max(FEWEST_OF_VIDEO, MOST // max(len(videos), 1))
     for path, wanted in videos.items():
+        near = {0, *(number for number in wanted if number < most)}
         try:
-            for picture in stream_video(path):
+            for picture in stream_video(path, only=near):
                 if picture.index in wanted:
                     looks[wanted[picture.index]] = _look(picture.image)
-                if picture.index + 1 >= most:
-                    break
         except UserError as error:
             broken[wanted[min(wanted)]] = error
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from bluref.restore.work.overlap import Cut, read_ahead, write_behind
+from bluref.media.overlap import Cut, read_ahead, write_behind
 
 
 def counted(until, made=None):
