@@ -134,13 +134,17 @@ def test_the_page_shows_what_references_made_of_a_frame(film, mended, tmp_path):
     assert all(example.mended is None for example in find_examples(facts, step=None).shown)
 
 
-def test_pictures_in_a_folder_are_mended_with_references_too(film, tmp_path):
+def test_pictures_in_a_folder_are_mended_with_references_and_what_is_broken_is_told(film, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(film.read_bytes()[:2000])
     pictures = tmp_path / "my clip"
     for frame in stream_video(film):
         write_picture(frame.image, pictures / f"{frame.index:03}.png")
     config = MendConfig(recipe=RECIPE, with_references=True, check=False)
-    report = mend([pictures], tmp_path / "out", config)
+    report = mend([pictures, broken], tmp_path / "out", config)
     mended = tmp_path / "out" / "my clip"
+    assert report.outputs == (mended,)
+    assert [failure.path for failure in report.failed] == [str(broken)]
     network = Deblurrer.from_pretrained(report.run)
     known = prepare_references(report.run, pictures, network)
     assert report.from_references == {str(mended): len(known.samples)}
@@ -264,14 +268,6 @@ def test_the_command_tells_machines_where_all_is(film, mended, capsys):
     assert told["run"] == str(out / "run")
     assert told["report"] == str(report.report)
     assert told["agreement_after"] == report.agreement_after
-
-
-def test_a_clip_that_cannot_be_read_is_told_and_the_rest_is_mended(film, tmp_path, capsys):
-    broken = tmp_path / "broken.mp4"
-    broken.write_bytes(film.read_bytes()[:2000])
-    report = mend([broken, film], tmp_path / "out", MendConfig(recipe=RECIPE, check=False))
-    assert report.outputs == (tmp_path / "out" / "drive.mp4",)
-    assert [failure.path for failure in report.failed] == [str(broken)]
 
 
 def test_references_also_help_a_run_that_never_left_its_warm_start(film, tmp_path):

@@ -91,8 +91,8 @@ def test_every_engine_stays_within_its_memory(engine):
 @pytest.mark.parametrize(
     ("height", "width", "budget", "channels"),
     [
-        (4000, 6000, 700, 48),
-        (8000, 12500, 700, 8),
+        (4000, 6000, 700, 24),
+        (8000, 12500, 700, 4),
         pytest.param(
             20000, 20000, 900, 4,
             marks=pytest.mark.skipif(

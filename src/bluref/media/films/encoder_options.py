@@ -66,7 +66,7 @@ def encoder_options(
     if encoder == "libx264":
         # With its tree of macroblocks x264 gives other bytes at every call, on one thread too.
         told = ":".join(["mbtree=0", *hdr.values()])
-        return {"preset": "medium", "x264-params": told, **(crf if quality else {"qp": "0"})}
+        return {"preset": "faster", "x264-params": told, **(crf if quality else {"qp": "0"})}
     if encoder == "libx265":
         more = [f"pools={THREADS}", "frame-threads=2", "open-gop=0", "log-level=none"]
         more += [] if quality else ["lossless=1"]

@@ -6,6 +6,8 @@ a network that does nothing changes no sample, whatever the depth, the range, th
 values that no RGB picture can hold.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
@@ -14,7 +16,10 @@ import torch
 from jaxtyping import Float, UInt8, UInt16
 from torch import Tensor
 
-Samples = UInt8[np.ndarray, "h w"] | UInt16[np.ndarray, "h w"]
+LINES = 64
+"""Lines that are converted at a time: a multiple of what any format's pixels share downwards."""
+
+Samples = UInt8[np.ndarray, "_ _"] | UInt16[np.ndarray, "_ _"]
 
 # Luma coefficients (K_R, K_B) of ITU-T H.273, table 4, by matrix_coefficients.
 _LUMA = {
@@ -86,7 +91,12 @@ def to_image(frame: av.VideoFrame) -> Float[Tensor, "1 3 h w"]:
     Chroma is repeated, as `stream_video` does it. Values outside RGB are clamped; the transfer
     curve is left as it is.
     """
-    return torch.from_numpy(_rgb(frame))[None]
+    # NumPy, not torch: this runs beside the network, and must not wake a second team of threads.
+    picture = np.empty((3, frame.height, frame.width), np.float32)
+    code = _code(frame)
+    for lines, views in _strips(frame, code):
+        _into_rgb(views, code, picture[:, lines])
+    return torch.from_numpy(picture)[None]
 
 
 def change(frame: av.VideoFrame, after: Float[Tensor, "1 3 h w"]) -> None:
@@ -99,25 +109,27 @@ def change(frame: av.VideoFrame, after: Float[Tensor, "1 3 h w"]) -> None:
         frame: as `to_image` saw it.
         after: RGB in [0, 1].
     """
-    difference = _rgb(frame)
-    np.subtract(after[0].detach().cpu().numpy(), difference, out=difference)
+    picture = after[0].detach().cpu().numpy()
     frame.make_writable()
-    views = _views(frame)
-    _, scale = _range(frame)
-    if frame.format.is_rgb:
-        own = list(difference)
-    else:
-        inverse = np.linalg.inv(_matrix(frame)).astype(np.float32)  # rows: Y, Cb, Cr
-        own = [_mixed(inverse[0], difference)]
-        if len(views) > 1:
-            shared = _shared(difference, *_sharing(frame))
-            own += [_mixed(row, shared) for row in inverse[1:]]
+    code = _code(frame)
+    inverse = np.linalg.inv(code.matrix).astype(np.float32)  # rows: Y, Cb, Cr
     largest = 2 ** frame.format.components[0].bits - 1
-    for view, delta, size in zip(views, own, scale, strict=False):
-        delta *= size
-        delta += view
-        np.rint(delta, out=delta)
-        view[:] = np.clip(delta, 0, largest, out=delta)
+    for lines, views in _strips(frame, code):
+        difference = np.empty_like(picture[:, lines])
+        _into_rgb(views, code, difference)
+        np.subtract(picture[:, lines], difference, out=difference)
+        if frame.format.is_rgb:
+            own = list(difference)
+        else:
+            own = [_mixed(inverse[0], difference)]
+            if len(views) > 1:
+                shared = _shared(difference, code.down, code.across)
+                own += [_mixed(row, shared) for row in inverse[1:]]
+        for view, delta, size in zip(views, own, code.scale, strict=False):
+            delta *= size
+            delta += view
+            np.rint(delta, out=delta)
+            view[:] = np.clip(delta, 0, largest, out=delta)
 
 
 def copied(frame: av.VideoFrame) -> av.VideoFrame:
@@ -139,22 +151,63 @@ def _used(frame: av.VideoFrame, plane: av.video.plane.VideoPlane) -> int:
     return plane.width * (2 if frame.format.components[0].bits > 8 else 1)
 
 
-def _rgb(frame: av.VideoFrame) -> Float[np.ndarray, "3 h w"]:
-    # NumPy, not torch: this runs beside the network, and must not wake a second team of threads.
-    offset, scale = _range(frame)
+@dataclass(frozen=True)
+class _Code:
+    """How a frame's samples stand for colours.
+
+    Attributes:
+        is_rgb: whether they are colours themselves.
+        zero: what a plane's samples are to have subtracted.
+        scale: what they are to be divided by then.
+        matrix: see `_matrix`.
+        down: pixels that share a sample of chroma, one below the other.
+        across: the same, side by side.
+    """
+
+    is_rgb: bool
+    zero: tuple[float, ...]
+    scale: tuple[float, ...]
+    matrix: Float[np.ndarray, "3 3"]
+    down: int
+    across: int
+
+
+def _code(frame: av.VideoFrame) -> _Code:
+    zero, scale = _range(frame)
+    down, across = _sharing(frame)
+    matrix = np.eye(3) if frame.format.is_rgb else _matrix(frame)
+    return _Code(frame.format.is_rgb, zero, scale, matrix, down, across)
+
+
+def _strips(frame: av.VideoFrame, code: _Code) -> Iterator[tuple[slice, list[Samples]]]:
+    """Lines of the frame, few enough for a core's own cache, and their samples by plane."""
+    views = _views(frame)
+    shares = [1, *[1 if code.is_rgb else code.down] * (len(views) - 1)]
+    for top in range(0, frame.height, LINES):
+        end = min(top + LINES, frame.height)
+        parts = [
+            view[top // share : -(-end // share)] for view, share in zip(views, shares, strict=True)
+        ]
+        yield slice(top, end), parts
+
+
+def _into_rgb(views: list[Samples], code: _Code, picture: Float[np.ndarray, "3 h w"]) -> None:
     planes = [
         (view.astype(np.float32) - np.float32(zero)) / np.float32(size)
-        for view, zero, size in zip(_views(frame), offset, scale, strict=False)
+        for view, zero, size in zip(views, code.zero, code.scale, strict=False)
     ]
-    picture = np.empty((3, frame.height, frame.width), np.float32)
-    if frame.format.is_rgb:
+    if code.is_rgb:
         np.stack(planes, out=picture)
-    else:
+    elif len(planes) == 1:
         picture[:] = planes[0]
-    if not frame.format.is_rgb and len(planes) > 1:
-        for row, shown in zip(_matrix(frame)[:, 1:].astype(np.float32), picture, strict=True):
-            _add_spread(shown, row[0] * planes[1] + row[1] * planes[2], *_sharing(frame))
-    return np.clip(picture, 0, 1, out=picture)
+    else:
+        for row, shown in zip(code.matrix[:, 1:].astype(np.float32), picture, strict=True):
+            chroma = row[0] * planes[1] + row[1] * planes[2]
+            wide = np.repeat(chroma, code.across, axis=1)[:, : picture.shape[2]]
+            for y in range(code.down):
+                part = shown[y :: code.down]
+                np.add(planes[0][y :: code.down], wide[: part.shape[0]], out=part)
+    np.clip(picture, 0, 1, out=picture)
 
 
 def _range(frame: av.VideoFrame) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -209,27 +262,18 @@ def _sharing(frame: av.VideoFrame) -> tuple[int, int]:
     return 64 // frame.format.chroma_height(64), 64 // frame.format.chroma_width(64)
 
 
-def _add_spread(
-    picture: Float[np.ndarray, "h w"], plane: Float[np.ndarray, "a b"], down: int, across: int
-) -> None:
-    """Add every sample to all the pixels that share it."""
-    for y in range(down):
-        for x in range(across):
-            part = picture[y::down, x::across]
-            part += plane[: part.shape[0], : part.shape[1]]
-
-
 def _shared(
     picture: Float[np.ndarray, "3 h w"], down: int, across: int
 ) -> Float[np.ndarray, "3 a b"]:
     """The mean over the pixels that share a sample; at odd edges the last ones are repeated."""
     edges = ((0, 0), (0, -picture.shape[1] % down), (0, -picture.shape[2] % across))
     whole = np.pad(picture, edges, mode="edge") if any(map(any, edges)) else picture
-    mean: Float[np.ndarray, "3 a b"] = whole[:, ::down, ::across].copy()
-    for y in range(down):
-        for x in range(across):
-            if y or x:
-                mean += whole[:, y::down, x::across]
+    lines = whole[:, ::down].copy()  # whole lines first: they lie side by side
+    for y in range(1, down):
+        lines += whole[:, y::down]
+    mean: Float[np.ndarray, "3 a b"] = lines[..., ::across].copy()
+    for x in range(1, across):
+        mean += lines[..., x::across]
     mean /= np.float32(down * across)
     return mean
 
