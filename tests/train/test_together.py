@@ -96,7 +96,7 @@ def entries(run):
 @pytest.mark.slow
 def test_two_processes_do_what_one_does_with_twice_the_batch(footage, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    # Matched once, on the blurry frames themselves: what a network makes of them differs in rounding.
+    # Matched once, on the blurry frames themselves: networks of two runs differ in their rounding.
     changes = {"--warm-start": 0, "--refresh-every": 6}
     train(footage, one, {**changes, "--batch": 4})
     train(footage, two, {**changes, "--batch": 2}, several=True)

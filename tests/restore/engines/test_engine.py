@@ -108,8 +108,8 @@ for precision, bound in (("fp32", 1e-4), ("bf16", 0.05)):
 def test_what_torch_compiles_is_what_eager_gives(tmp_path):
     if engine.why_not("compile", EXACT) is not None:
         pytest.skip("no C++ compiler")
-    # Every block takes seconds of a compiler.
-    save_network(random_network(encoder=(1,), middle=0, decoder=(0,)), tmp_path, training_size=16, meta={})
+    network = random_network(encoder=(1,), middle=0, decoder=(0,))  # a block takes 10 s to compile
+    save_network(network, tmp_path, training_size=16, meta={})
     line = [sys.executable, "-c", COMPILE, str(tmp_path)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
