@@ -9,7 +9,9 @@ the sharp truth, and its target is compared with the truth inside its own mask.
 "Gain" is what the loss sees: dB of the trust-weighted error of the target over that of the input.
 "Removed" is the share of the input's squared error that is gone where the target takes its place,
 by trust. With `--gate` each target is also judged by what it looks like when blurred again, the
-frame kept where it is hardly blurred, and matches refined.
+frame kept where it is hardly blurred, and matches refined. With `--network RUN` references are also
+matched on what that network makes of the frame, and its output is written with them, as
+`bluref mend --with-references` does it.
 """
 
 import argparse
@@ -30,6 +32,7 @@ from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
 from bluref.match.protocol import Matcher
 from bluref.pseudo.bank import Bank, _Encoded
+from bluref.pseudo.blend import blended
 from bluref.pseudo.compact import compact
 from bluref.pseudo.gate import Gate
 from bluref.pseudo.motion import FootageMotion
@@ -37,6 +40,7 @@ from bluref.pseudo.refine import refined
 from bluref.pseudo.strategy import STRATEGIES, strategy_named
 from bluref.pseudo.target import PseudoSharp
 from bluref.pseudo.targets import target_in_box, whole_frame
+from bluref.restore.deblurrer import Deblurrer
 
 
 def psnr_db(squared_error: float) -> float:
@@ -93,7 +97,13 @@ def measure(options, sample: Sample, motion, store, matcher: Matcher, tally: Tal
     tally.add(("-", "identity"), whole(blurry), blurry, truth)
     best = min(references, key=lambda r: (r.image - truth).square().mean().item())
     tally.add(("-", "copy of the best neighbour"), whole(best.image), blurry, truth)
-    for shown, seen in (("blurry", blurry), ("truth", truth))[: 1 + options.truth]:
+    seen_as = {"blurry": blurry}
+    if options.network:
+        seen_as["network"] = options.network(blurry)
+        tally.add(("-", "network alone"), whole(seen_as["network"]), blurry, truth)
+    if options.truth:
+        seen_as["truth"] = truth
+    for shown, seen in seen_as.items():
         matched = {}  # three of the strategies match alike
         for strategy in (STRATEGIES[name] for name in options.strategy):
             for threshold in options.thresholds or [strategy.threshold_for(matcher)]:
@@ -112,14 +122,25 @@ def measure(options, sample: Sample, motion, store, matcher: Matcher, tally: Tal
                 target = fused(compact(found))
                 tally.add((shown, name), target, blurry, truth)
                 if motion is not None:
-                    exposure, images = options.exposure, [r.image for r in references]
-                    moved = fused(compact(refined(found, blurry, images, *motion, exposure)))
-                    for row, made, keep in (
-                        ("gate", target, False), ("gate, keep", target, True),
-                        ("gate, keep, refined", moved, True),
-                    ):  # fmt: skip
-                        judged = Gate(options.gate, keep)(made, blurry, *motion, exposure)
-                        tally.add((shown, f"{name}, {row}"), judged, blurry, truth)
+                    images = [r.image for r in references]
+                    moved = refined(found, blurry, images, *motion, options.exposure)
+                    pair = {"gate": target, "gate, refined": fused(compact(moved))}
+                    judge(options, (shown, name), pair, (blurry, seen, truth), motion, tally)
+
+
+def judge(options, row: tuple[str, str], targets, images, motion, tally: Tally) -> None:
+    """Rows of targets that the gate has judged, and of what is written with them."""
+    shown, name = row
+    blurry, seen, truth = images
+    for judged_by, target in targets.items():
+        for keep in (False, True):
+            judged = Gate(options.gate, keep)(target, blurry, *motion, options.exposure)
+            kept = ", keep" if keep else ""
+            tally.add((shown, f"{name}, {judged_by}{kept}"), judged, blurry, truth)
+            if shown == "network" and not keep:
+                blur, sure = motion[0].blur(options.exposure), motion[1]
+                written = blended(seen, judged, blur, sure).clamp(0, 1)
+                tally.add((shown, f"{judged_by}, written"), whole(written), blurry, truth)
 
 
 def main() -> None:
@@ -133,6 +154,7 @@ def main() -> None:
     parser.add_argument("--thresholds", type=float, nargs="+", default=[])
     parser.add_argument("--gate", type=float, help="difference that halves the trust")
     parser.add_argument("--exposure", type=float, help="of the gate, in frame intervals")
+    parser.add_argument("--network", type=Deblurrer.from_pretrained, help="a run, or a model")
     parser.add_argument("--no-truth", dest="truth", action="store_false")
     options = parser.parse_args()
     if options.gate and not options.exposure:

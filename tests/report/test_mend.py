@@ -122,6 +122,25 @@ def test_references_have_a_word_on_blurred_frames_alone(film, mended, tmp_path):
     assert torch.equal(finish(number, other, other), other)
 
 
+def test_matches_with_references_are_refined_as_in_training(film, mended, tmp_path):
+    out, _ = mended
+    run = tmp_path / "run"
+    shutil.copytree(out / "run", run)
+    network = Deblurrer.from_pretrained(run)
+    for kept in ("mended", "motion"):
+        shutil.rmtree(run / kept)
+    first = prepare_references(run, film, network)
+    sample = next(iter(first.samples.values()))
+    flow, identity = first.targets.bank.matches(0, sample).flow, first.identity
+    told = (run / "recipe.yaml").read_text("utf-8")
+    (run / "recipe.yaml").write_text(told.replace("refine: true", "refine: false"), "utf-8")
+    plain = prepare_references(run, film, network)
+    assert not torch.equal(plain.targets.bank.matches(0, sample).flow, flow)
+    assert plain.identity != identity
+    (run / "recipe.yaml").write_text(told, "utf-8")
+    assert prepare_references(run, film, network).identity == identity
+
+
 def test_the_page_shows_what_references_made_of_a_frame(film, mended, tmp_path):
     out, report = mended
     assert "mended, with references" in report.report.read_text("utf-8")

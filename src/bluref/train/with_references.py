@@ -24,6 +24,7 @@ from bluref.pseudo.blend import blended
 from bluref.pseudo.targets import whole_frame
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.work.finish import Place
+from bluref.train.banks import heed_motion
 from bluref.train.data import find_footage
 from bluref.train.moving import motion_of
 from bluref.train.observe import Observer
@@ -120,11 +121,11 @@ def prepare_references(
     samples, bank = list(known.samples.values()), known.targets.bank
     frames = (frame for s in samples for frame in (s.blurry, *s.references))
     bank.store.prepare(frames, tell=observer.on_prepare)
+    if known.targets.moving is not None:
+        known.targets.moving.motion.find(tell=observer.on_motion)
     bank.refresh(
         0, samples, _AsTeacher(network), tell=lambda done, all_: observer.on_refresh(0, done, all_)
     )
-    if known.targets.moving is not None:
-        known.targets.moving.motion.find(tell=observer.on_motion)
     return known
 
 
@@ -160,6 +161,7 @@ def _opened(run: Path, clip: Path, data: Path | None, observer: Observer) -> Wit
     if moving is not None:
         moving = replace(moving, motion=motion_of([s.blurry for s in samples], run, targets.bank))
     known = replace(targets, bank=targets.bank.beside(run / MENDED), round=0, moving=moving)
+    heed_motion(known.bank, recipe, moving)
     return WithReferences(known, {_place(sample.blurry): sample for sample in samples})
 
 
