@@ -10,8 +10,8 @@ the sharp truth, and its target is compared with the truth inside its own mask.
 "Removed" is the share of the input's squared error that is gone where the target takes its place,
 by trust. With `--gate` each target is also judged by what it looks like when blurred again, the
 frame kept where it is hardly blurred, and matches refined. With `--network RUN` references are also
-matched on what that network makes of the frame, and its output is written with them, as
-`bluref mend --with-references` does it.
+matched on what that network makes of the frame, and, if there is a gate, its output is written with
+them, as `bluref mend --with-references` does it.
 """
 
 import argparse

@@ -93,3 +93,17 @@ def test_an_object_that_changes_does_not_decide():
 def test_other_scenes_are_not_alike():
     a, b = (detail_of(grey(textured(160, 224, seed))) for seed in (1, 2))
     assert compare(a, b).likeness < 0.5
+
+
+def test_flat_areas_beside_strong_contrast_leave_motion_to_be_seen():
+    """Lights in the night: nothing at all, and next to it as much as there can be."""
+    y, x = torch.meshgrid(torch.arange(540.0), torch.arange(1000.0), indexing="ij")
+    places = torch.rand(12, 2, generator=torch.manual_seed(0)) * torch.tensor([540.0, 1000.0])
+    lights = [255 * (6 - ((y - a) ** 2 + (x - b) ** 2).sqrt() / 4).clamp(0, 1) for a, b in places]
+    night = torch.stack(lights).amax(dim=0)
+    before, after = detail_of(night[:, :960]), detail_of(night[:, 24:984])
+    assert np.isfinite(before.even).all()
+    assert np.isfinite(after.even).all()
+    found = compare(before, after)
+    assert (found.x, found.y) == (pytest.approx(-24, abs=1), pytest.approx(0, abs=1))
+    assert found.likeness > 0.9

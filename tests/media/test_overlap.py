@@ -48,6 +48,28 @@ def test_no_more_is_made_than_has_room():
     assert len(made) <= 5
 
 
+def test_an_error_in_the_block_closes_the_maker():
+    def make():
+        try:
+            yield from range(100)
+        finally:
+            closed.append(True)
+
+    closed = []
+    maker = make()  # kept here: what nobody holds is closed anyhow
+    with pytest.raises(ZeroDivisionError), read_ahead(maker, 1) as items:
+        next(items) / 0
+    assert closed == [True]
+
+
+def test_the_end_is_seen_at_once():
+    start = time.perf_counter()
+    for _ in range(10):
+        with read_ahead(counted(3), 1) as items:
+            assert list(items) == [0, 1, 2]
+    assert time.perf_counter() - start < 0.5
+
+
 def test_leaving_early_closes_the_maker():
     closed = threading.Event()
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from bluref.errors import UserError
+from bluref.media import video as module
 from bluref.media.pixels import to_array
 from bluref.media.video import VIDEO_SUFFIXES, is_video, probe_video, seek_video, stream_video
 
@@ -29,10 +30,12 @@ def noisy(count):
     return [rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for _ in range(count)]
 
 
-def write_video(path, arrays, *, times=None, codec="libx264", colourspace=None, options=None):
-    """Nearly lossless, without chroma subsampling, 25 ticks a second."""
+def write_video(
+    path, arrays, *, times=None, codec="libx264", colourspace=None, options=None, rate=25
+):
+    """Nearly lossless, without chroma subsampling; times in ticks, `rate` a second."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25)
+        stream = container.add_stream(codec, rate=rate)
         stream.height, stream.width = arrays[0].shape[:2]
         stream.pix_fmt = "yuv444p" if codec == "libx264" else "yuv420p"
         stream.options = {"crf": "1", **(options or {})}
@@ -279,19 +282,52 @@ def test_a_video_is_known_by_its_suffix_in_either_case():
     assert all(is_video(f"x{suffix}") for suffix in VIDEO_SUFFIXES)
 
 
+def squares(count):
+    """Blocks of one colour each, another in every frame."""
+    blocks = np.random.default_rng(0).integers(
+        0, 256, (count, HEIGHT // 8, WIDTH // 8, 3), np.uint8
+    )
+    return [np.kron(block, np.ones((8, 8, 1), np.uint8)) for block in blocks]
+
+
+UNEVEN = [2 * i + (i % 3 == 0) for i in range(60)]
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".mov", ".ts"])
-@pytest.mark.parametrize("offset", [0, 0.003, -9, 1e300, float("nan")])
-def test_frames_that_are_sought_are_those_of_the_stream(tmp_path, suffix, offset):
-    times = [2 * i + (i % 3 == 0) for i in range(60)]  # uneven
-    arrays = [corner((4 * i, 255 - 4 * i, 0)) for i in range(60)]
-    path = write_video(tmp_path / f"a{suffix}", arrays, times=None if suffix == ".avi" else times)
+@pytest.mark.parametrize("coded", [{"g": "12", "bf": "3"}, {"x264-params": "intra-refresh=1"}])
+def test_frames_that_are_sought_are_those_of_the_stream(tmp_path, suffix, coded):
+    times = None if suffix == ".avi" else UNEVEN
+    path = write_video(tmp_path / f"a{suffix}", squares(60), times=times, options=coded)
     every = {frame.index: frame for frame in stream_video(path)}
-    wanted = (3, 4, 17, 30, 59)
-    # Times that are none of these frames' are not believed.
-    found = list(seek_video(path, {n: round(every[n].time + offset, 3) for n in wanted}))
-    assert [frame.index for frame in found] == list(wanted)
+    wanted = (3, 4, 17, 30, 51, 59)
+    found = list(seek_video(path, {n: round(every[n].time, 3) for n in wanted}))
+    assert sorted(frame.index for frame in found) == list(wanted)
     for frame in found:
         assert torch.equal(frame.image, every[frame.index].image)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts"])
+def test_films_of_cameras_are_not_read_from_their_start(tmp_path, monkeypatch, suffix):
+    path = write_video(tmp_path / f"a{suffix}", squares(60), options={"g": "12", "bf": "3"})
+    times = {frame.index: round(frame.time, 3) for frame in stream_video(path)}
+    monkeypatch.setattr(module, "stream_video", lambda path, **kept: pytest.fail("read on"))
+    assert len(list(seek_video(path, times))) == 60
+
+
+@pytest.mark.parametrize("wrong", [0.003, -9, 1e300, float("nan")])
+def test_times_that_are_no_frames_are_not_believed(tmp_path, wrong):
+    path = write_video(tmp_path / "a.mp4", squares(30), options={"g": "12"})
+    every = {frame.index: frame for frame in stream_video(path)}
+    for frame in seek_video(path, {n: every[n].time + wrong for n in (0, 7, 29)}):
+        assert torch.equal(frame.image, every[frame.index].image)
+
+
+def test_neighbours_in_slow_motion_are_told_apart(tmp_path):
+    path = write_video(tmp_path / "a.mkv", squares(60), options={"g": "12"}, rate=960)
+    every = {frame.index: frame for frame in stream_video(path)}
+    found = list(seek_video(path, {n: round(f.time, 3) for n, f in every.items()}))
+    assert len(found) == 60
+    assert all(torch.equal(f.image, every[f.index].image) for f in found)
 
 
 def spoil(path, which):

@@ -97,7 +97,8 @@ def detail_of(grey: Float[Tensor, "h w"], *, noise: float | None = None) -> Deta
 def _even(view: Float[np.ndarray, "v u"]) -> Float[np.ndarray, "v u"]:
     """Less the mean of what is around, in units of how much that varies."""
     rest = view - _around(view)
-    even: np.ndarray = rest / (np.sqrt(_around(np.square(rest))) + _FAINT)
+    variance = np.maximum(_around(np.square(rest)), 0)  # running sums leave a little below nothing
+    even: np.ndarray = rest / (np.sqrt(variance) + _FAINT)
     return even
 
 

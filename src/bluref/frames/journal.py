@@ -12,7 +12,7 @@ from bluref.frames.curation import LeftOut
 from bluref.frames.measured import Row, as_told, from_told
 from bluref.media.whole import write_text_whole
 
-FORMAT = 2
+FORMAT = 3
 """Changes whenever rows measured before no longer count."""
 
 

@@ -32,12 +32,14 @@ def read_ahead(items: Generator[Item, None, None], ahead: int) -> Iterator[Itera
             for item in items:
                 lane.put(item)
 
-    with _running(make, lane):
-        try:
-            yield lane.items()
-        finally:
-            lane.break_off()
-    items.close()
+    try:
+        with _running(make, lane):
+            try:
+                yield lane.items()
+            finally:
+                lane.break_off()
+    finally:  # the thread has ended, however the block did
+        items.close()
 
 
 @contextmanager
@@ -76,7 +78,7 @@ class _Lane(Generic[Item]):
     """A short queue with an end; both sides find out when the other has gone."""
 
     def __init__(self, length: int) -> None:
-        self._queue: queue.Queue[Item] = queue.Queue(length)
+        self._queue: queue.Queue[Item | None] = queue.Queue(length)  # None wakes who waits
         self._finished = threading.Event()
         self._broken = threading.Event()
         self.done = threading.Event()
@@ -95,21 +97,30 @@ class _Lane(Generic[Item]):
         while True:
             if self._broken.is_set():
                 raise Cut
+            if (self._finished.is_set() or self.done.is_set()) and self._queue.empty():
+                if self.error is not None:
+                    raise self.error
+                return
             try:
                 item = self._queue.get(timeout=_PATIENCE)
             except queue.Empty:
-                item = None
+                continue
             if item is not None:
                 yield item
-                continue
-            if self.error is not None:
-                raise self.error
-            if (self._finished.is_set() or self.done.is_set()) and self._queue.empty():
-                return
 
     def finish(self) -> None:
         """No more will be put."""
         self._finished.set()
+        self._wake()
+
+    def end(self) -> None:
+        """The other side has gone."""
+        self.done.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(queue.Full):  # then nobody waits
+            self._queue.put_nowait(None)
 
     def break_off(self) -> None:
         """Whatever waits is not wanted any more."""
@@ -126,7 +137,7 @@ def _running(work: Callable[[], None], lane: _Lane[Item]) -> Iterator[None]:
         except BaseException as error:  # raised again where the work is done
             lane.error = error
         finally:
-            lane.done.set()
+            lane.end()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()

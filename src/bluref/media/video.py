@@ -4,6 +4,8 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from av.stream import Disposition
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 from jaxtyping import Float, UInt8
 from torch import Tensor
@@ -59,7 +62,9 @@ _OTHERS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
     ((b"#EXTM3U", b"ffconcat"), "a list of other files", "name those files themselves"),
 )
 _COPY_AGAIN = "copy it again from its source, or remove it"
-_ABOUT = 0.001  # s
+_ABOUT = 0.00051  # s by which a frame's time may differ from what is asked: half the last digit
+_BUILT_ON = (PictureType.P, PictureType.B)
+_EARLIER = (0, 2, 10)  # s before the time asked that seeking aims at, one after the other
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED in ITU-T H.273 and FFmpeg
 _TALLEST_STANDARD_DEFINITION = 576  # lines; above it, untagged video is BT.709 by convention
 
@@ -141,10 +146,11 @@ def stream_video(
     path = Path(path)
     with _opened(path, max_pixels) as (container, stream):
         rate = stream.average_rate or stream.guessed_rate or 1
-        last = math.inf if only is None else max(only, default=0)
+        wanted = None if only is None else frozenset(only)
+        last = math.inf if wanted is None else max(wanted, default=0)
         index = -1
         for index, frame in enumerate(container.decode(stream)):
-            if only is None or index in only:
+            if wanted is None or index in wanted:
                 time = index / float(rate) if frame.time is None else frame.time
                 yield VideoFrame(index, time, from_array(_upright_pixels(frame)))
             if index >= last:
@@ -164,7 +170,8 @@ def seek_video(
         max_pixels: as of `stream_video`.
 
     Yields:
-        the frames, in order. Where a file has no times, or not these, it is read from its start.
+        the frames, first those that seeking finds, then the others, each lot in order. For these,
+        as in a file that has no times, or not the ones given, the file is read from its start.
 
     Raises:
         UserError: as `stream_video`.
@@ -172,12 +179,11 @@ def seek_video(
     path = Path(path)
     missing = sorted(times)
     with _opened(path, max_pixels) as (container, stream):
-        for index in missing.copy():
+        for index in sorted(times):
             frame = _decoded_at(container, stream, times[index])
-            if frame is None:
-                break
-            missing.remove(index)
-            yield VideoFrame(index, times[index], from_array(_upright_pixels(frame)))
+            if frame is not None:
+                missing.remove(index)
+                yield VideoFrame(index, times[index], from_array(_upright_pixels(frame)))
     if missing:
         yield from stream_video(path, only=missing, max_pixels=max_pixels)
 
@@ -186,19 +192,30 @@ def _decoded_at(
     container: av.container.InputContainer, stream: VideoStream, time: float
 ) -> av.VideoFrame | None:
     """The frame of that time, or None."""
-    base = stream.time_base
-    if base is None:
-        return None
     try:
-        container.seek(math.floor((time - _ABOUT) / base), stream=stream)
-        for frame in container.decode(stream):
-            if frame.time is None or frame.time > time + _ABOUT:
-                return None
-            if frame.time >= time - _ABOUT:
-                return frame
+        for earlier in _EARLIER:
+            frames = _decoded_from(container, stream, time - earlier)
+            first = next(frames, None)
+            # Some containers land behind what was asked, some pictures build on what came before.
+            late = first is None or first.time is None or first.time > time + _ABOUT
+            if first is None or late or first.pict_type in _BUILT_ON:
+                continue
+            for frame in chain([first], frames):
+                if frame.time is None or frame.time > time + _ABOUT:
+                    return None
+                if frame.time >= time - _ABOUT:
+                    return frame
     except (av.FFmpegError, ValueError, OverflowError):
         return None  # no such time, no seeking in this file, or damage: reading it all will tell
     return None
+
+
+def _decoded_from(
+    container: av.container.InputContainer, stream: VideoStream, time: float
+) -> Iterator[av.VideoFrame]:
+    base = stream.time_base or Fraction(1, av.time_base)
+    container.seek(math.floor((time - _ABOUT) / base), stream=stream)
+    yield from container.decode(stream)
 
 
 @dataclass(frozen=True)

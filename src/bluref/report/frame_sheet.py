@@ -1,5 +1,6 @@
 """The sharpest and the most blurred frames of a clip on one sheet, to be looked at."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -86,7 +87,8 @@ def read_frames(picks: Picks) -> dict[tuple[str, int], Tensor]:
         if row.position is not None:
             wanted.setdefault(row.file, {})[row.position] = row
     for path, frames in wanted.items():
-        times = {position: row.time or 0.0 for position, row in frames.items()}
+        # Without times, as of a table that a person wrote, the film is read from its start.
+        times = {n: math.nan if row.time is None else row.time for n, row in frames.items()}
         for frame in seek_video(path, times):
             row = frames[frame.index]
             images[row.clip, row.index] = frame.image

@@ -108,14 +108,19 @@ def change(frame: av.VideoFrame, after: Float[Tensor, "1 3 h w"]) -> None:
     Args:
         frame: as `to_image` saw it.
         after: RGB in [0, 1].
+
+    Raises:
+        ValueError: it has another size.
     """
     picture = after[0].detach().cpu().numpy()
+    if picture.shape[1:] != (frame.height, frame.width):
+        raise ValueError(f"a picture of {picture.shape[1:]} for a frame of {frame}")
     frame.make_writable()
     code = _code(frame)
     inverse = np.linalg.inv(code.matrix).astype(np.float32)  # rows: Y, Cb, Cr
     largest = 2 ** frame.format.components[0].bits - 1
     for lines, views in _strips(frame, code):
-        difference = np.empty_like(picture[:, lines])
+        difference = np.empty(picture[:, lines].shape, np.float32)
         _into_rgb(views, code, difference)
         np.subtract(picture[:, lines], difference, out=difference)
         if frame.format.is_rgb:

@@ -180,6 +180,7 @@ def _survey_videos(
             videos.setdefault(frame.path, {})[frame.position] = frame
     most = max(FEWEST_OF_VIDEO, MOST // max(len(videos), 1))
     for path, wanted in videos.items():
+        # The first frame in any case: a film that cannot be decoded is told.
         near = {0, *(number for number in wanted if number < most)}
         try:
             for picture in stream_video(path, only=near):
