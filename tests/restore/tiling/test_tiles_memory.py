@@ -19,7 +19,7 @@ network = torch.nn.Sequential(
     torch.nn.Conv2d(3, channels, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(channels, 3, 1)
 )
 if engine != "eager":  # others run networks of ours alone
-    network = NAFNet(NAFNetConfig(width=24, encoder=(1,), middle=1, decoder=(1,)))
+    network = NAFNet(NAFNetConfig(width=16, encoder=(1,), middle=1, decoder=(1,)))
 rows = torch.rand(1, 3, 64, width)
 deblurrer = Deblurrer(network, training_size=None, precision="fp32", engine=engine)
 for _ in range(int(sys.argv[6])):
