@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from bluref.cli.main import main
 from bluref.media.picture import write_picture
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

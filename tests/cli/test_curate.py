@@ -31,6 +31,7 @@ def test_json_tells_counts_per_role_and_clip_and_seconds(film, tmp_path, capsys)
     assert told["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_people_read_what_was_found_and_get_pictures(film, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     assert main(["curate", str(film), "-o", str(tmp_path)]) == 0

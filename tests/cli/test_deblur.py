@@ -104,6 +104,7 @@ def test_what_is_not_read_here_is_counted(scene, capsys):
     assert "1 .cr2 not read here" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_precision_and_pooling_reach_the_deblurrer(scene, monkeypatch):
     from bluref.restore.deblurrer import Deblurrer
 

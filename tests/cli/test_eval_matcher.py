@@ -9,6 +9,8 @@ from bluref.cli.main import main
 from bluref.match.scoring import RealScore
 from bluref.media.picture import write_picture
 
+pytestmark = pytest.mark.slow
+
 REAL = {"matcher", "delta", "coverage", "psnr_confident", "psnr_at_half", "seconds_per_reference"}
 SYNTHETIC = {"matcher", "blur", "epe", "pck1", "pck3", "pck5", "ause", "calibration_error"}
 

@@ -25,6 +25,7 @@ def model(tmp_path):
     return str(tmp_path / "net")
 
 
+@pytest.mark.slow
 def test_export_writes_a_file_that_deblur_takes(model, tmp_path, capsys):
     target = str(tmp_path / "net.onnx")
     assert main(["export", model, "-o", target, "--json"]) == 0

@@ -22,6 +22,7 @@ def checkpoint(tmp_path):
     return tmp_path / "nafnet.pth"
 
 
+@pytest.mark.slow
 def test_parity_of_a_published_matcher_that_went_through_import(parity, tmp_path, capsys):
     weights = parity.weights("pdcnet_plus/pdcnet_state_dict.json")
     torch.save({"state_dict": weights, "epoch": 1}, tmp_path / "PDCNet.pth.tar")

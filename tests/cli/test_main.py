@@ -19,6 +19,8 @@ import bluref
 from bluref.cli import main as command
 from bluref.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 PRESENT = {verb: name for verb, name in command.VERBS.items() if importlib.util.find_spec(name)}
 HEAVY = ("torch", "numpy", "cv2", "PIL", "av", "matplotlib", "skimage", "kornia", "accelerate")
 

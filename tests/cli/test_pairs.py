@@ -15,6 +15,8 @@ from bluref.report.page.page_footage import RunFootage
 from bluref.train.recipe import Recipe
 from bluref.train.recipe_file import recipe_from
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = [
     *("--steps", "2", "--warm-start", "0", "--anchor", "0", "--batch", "1", "--crop", "32"),
     *("--refs", "2", "--matcher", "dis"),

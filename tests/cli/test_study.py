@@ -16,6 +16,8 @@ from bluref.train.run import TrainResult
 from bluref.train.studies import study as module
 from bluref.train.studies.study_results import ROW
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from bluref.cli.main import main
 from bluref.media.picture import read_picture, write_picture
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = [
     "--no-check",
     *("--steps", "4", "--warm-start", "1", "--refresh-every", "2", "--batch", "1", "--crop", "32"),

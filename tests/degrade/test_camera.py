@@ -36,6 +36,7 @@ def blurs(count: int, config: CameraConfig = MOVES) -> list[Blur]:
     return [stage for one in drawn for stage in one.stages if isinstance(stage, Blur)]
 
 
+@pytest.mark.slow
 def test_the_centroid_of_every_kernel_is_its_centre():
     drawn = blurs(200)
     assert len(drawn) == 200
@@ -48,6 +49,7 @@ def test_the_centroid_of_every_kernel_is_its_centre():
             assert (kernel.sum(1) @ at).abs() < 1e-3
 
 
+@pytest.mark.slow
 def test_both_ways_of_varying_blur_come_up():
     drawn = blurs(200)
     assert any(len(b.kernels) == 2 and b.region is None for b in drawn)

@@ -35,6 +35,7 @@ def centroid(image: torch.Tensor) -> float:
     return float((light * torch.arange(len(light))).sum() / light.sum())
 
 
+@pytest.mark.slow
 def test_the_blur_is_centred_on_the_sharp_frame():
     clip = [bar(20 + 4.0 * k) for k in range(6)]
     for exposure in expose(clip, steady(4.0), ExposureConfig()):
@@ -58,6 +59,7 @@ def test_exposures_that_leave_the_clip_are_left_out_and_the_truth_is_a_frame():
         assert exposure.sharp is frame
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("exposure", "every", "middles"),
     [(1.0, 1, [1, 2, 3, 4, 5, 6, 7]), (1.25, 2, [2, 4, 6]), (3.0, 2, [4]), (0.5, 3, [3, 6])],

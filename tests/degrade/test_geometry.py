@@ -82,6 +82,7 @@ def test_thin_plates_are_those_of_scipy():
     torch.testing.assert_close(_thin_plate(moved)(at), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_bumps_are_local_and_as_high_as_told():
     config = GeometryConfig(strength=(0.0, 0.0), max_shift=0.0, bumps=(1, 1), bump_height=1.6)
     heights, far = [], []

@@ -128,6 +128,7 @@ def test_the_same_generator_state_films_the_same_clip_and_another_one_another():
     assert not torch.equal(first[1].blurry, other[1].blurry)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["astronaut", "chelsea"])
 def test_no_view_leaves_the_photograph(name):
     photograph = from_array(getattr(data, name)())

@@ -28,6 +28,7 @@ def centroid(image: torch.Tensor) -> torch.Tensor:
     return torch.stack(((light * at).sum(), (light * at[:, None]).sum())) / light.sum()
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None, database=None)
 @given(seed=st.integers(0, 10**6))
 def test_the_blurry_picture_is_not_shifted_against_the_sharp_one(seed):

@@ -23,6 +23,8 @@ from bluref.frames.store import FrameStore
 from bluref.media.picture import picture_size, read_picture, write_picture
 from bluref.media.video import stream_grey, stream_video
 
+pytestmark = pytest.mark.slow
+
 WAVE = [1, 1, 3, 9, 13, 9, 3, 1, 1, 3, 9, 13]
 SMALL = (96, 128)
 

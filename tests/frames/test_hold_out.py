@@ -28,6 +28,7 @@ def of(part):
     return {*part.blurry, *part.sharp}
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, database=None)
 @given(
     lengths=st.lists(st.integers(1, 350), min_size=1, max_size=12),
@@ -44,6 +45,7 @@ def test_the_parts_share_no_frame_and_lose_none(lengths, share, seed):
     assert hold_out(whole, share, seed=seed) == parts
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, database=None)
 @given(
     lengths=st.lists(st.integers(SHORTEST, 350), min_size=1, max_size=4),
@@ -61,6 +63,7 @@ def test_no_frame_held_back_is_a_neighbour_of_one_that_is_learnt_from(lengths, s
         assert not near & learnt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [SHORTEST, 100, 3000])
 def test_a_single_clip_gives_slices_of_consecutive_frames(length):
     parts = hold_out(footage(clip("walk", length)), 0.1, seed=0)

@@ -7,6 +7,8 @@ from tests.frames.shaken import blurred, panned, textured
 from bluref.frames.measured import Looked, Row, as_told, from_told, measure
 from bluref.frames.roles import judge
 
+pytestmark = pytest.mark.slow
+
 WAVE = [1, 1, 1, 3, 5, 9, 13, 9, 5, 3] * 4
 
 

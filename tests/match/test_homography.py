@@ -8,6 +8,8 @@ from bluref.match.dis import DISMatcher
 from bluref.match.homography import HomographyMatcher, resampled, similarity
 from bluref.match.protocol import Match, Matcher, Probabilistic
 
+pytestmark = pytest.mark.slow
+
 SIZE = (150, 203)
 # From the target to the reference, with perspective.
 PERSPECTIVE = torch.tensor(

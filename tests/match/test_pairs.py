@@ -46,6 +46,7 @@ def agreement(pairs: Pairs, *, away: int) -> float:
     return -10 * error[inner.expand_as(error)].mean().log10().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strength", [(0.05, 0.3), (0.5, 1.0)])
 def test_the_reference_along_the_true_flow_is_the_clean_target(texture, strength):
     # Both are sampled from the same pixels by the same bicubic kernel, so 4 px from any edge they
@@ -66,6 +67,7 @@ def test_a_wrong_flow_is_noticed(texture):
     assert agreement(replace(pairs, flow=pairs.flow.flip(1)), away=4) < 35
 
 
+@pytest.mark.slow
 def test_a_pair_is_a_function_of_seed_step_and_item_alone(source):
     batch = source(3)
     assert same(batch, source(3))

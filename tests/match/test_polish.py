@@ -242,6 +242,7 @@ def test_where_nothing_can_be_seen_nothing_is_believed(texture):
     assert found.confidence.max() <= 1
 
 
+@pytest.mark.slow
 def test_many_are_what_each_of_them_is(texture):
     matcher = matcher_named("compact")
     assert isinstance(matcher, PolishedMatcher)

@@ -53,6 +53,7 @@ def test_it_finds_a_shift(compact, shift):
         assert inner[:, axis].median() == pytest.approx(expected, abs=0.5)
 
 
+@pytest.mark.slow
 def test_through_blur_it_is_nearer_than_a_classical_flow(compact):
     """On pictures that no training has seen; the full comparison is in docs/experiments.md."""
     dis, errors = DISMatcher(), {"compact": [], "dis": []}

@@ -67,6 +67,7 @@ def test_volumetric_ssim_is_its_definition_at_any_size(h, w, seed):
     np.testing.assert_allclose(ssim3d(image, truth), expected, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_both_agree_with_their_oracles_on_a_blurred_photograph():
     image, truth = photograph()
     assert ssim(image, truth).item() == pytest.approx(by_scikit_image(image[0], truth[0]), abs=2e-6)

@@ -252,6 +252,7 @@ def test_a_video_cut_short_is_refused_where_its_index_is_gone(clip, tmp_path):
         list(stream_video(path))
 
 
+@pytest.mark.slow
 def test_damage_in_the_middle_never_escapes_as_another_error(clip, tmp_path):
     data, path = clip.read_bytes(), tmp_path / "damaged.mp4"
     for at in range(0, len(data), max(1, len(data) // 60)):

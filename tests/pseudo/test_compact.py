@@ -116,6 +116,7 @@ def matches_and_boxes(draw):
     return CompactMatches(flow, confidence.to(torch.uint8), size), box
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, database=None)
 @given(both=matches_and_boxes())
 def test_expanding_a_box_is_expanding_the_frame_and_cutting_the_box_out(both):

@@ -116,6 +116,7 @@ def test_only_so_many_candidates_are_kept_encoded(tmp_path, monkeypatch):
     assert len(matcher.encoded) == len(samples) + len([1, 2, 3, 4, 5, 1, 2])
 
 
+@pytest.mark.slow
 def test_frames_are_matched_at_a_quarter_and_each_encoded_once(tmp_path):
     frames = []
     for index in range(6):
@@ -130,6 +131,7 @@ def test_frames_are_matched_at_a_quarter_and_each_encoded_once(tmp_path):
     assert told == [(1, 2), (2, 2)]
 
 
+@pytest.mark.slow
 def test_a_real_matcher_prefers_the_same_scene(tmp_path):
     generator = torch.Generator().manual_seed(0)
 

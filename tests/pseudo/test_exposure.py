@@ -15,6 +15,8 @@ from bluref.pseudo.exposure import _inner, exposure_between, fit_exposure
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 
+pytestmark = pytest.mark.slow
+
 SIDE = 160
 SPEED = 4
 

@@ -68,6 +68,7 @@ def boxes(draw):
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, database=None)
 @given(
     seed=st.integers(0, 2**32),

@@ -7,6 +7,8 @@ import pytest
 from bluref.errors import UserError
 from bluref.report import demo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tiny(monkeypatch):

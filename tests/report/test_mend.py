@@ -28,6 +28,8 @@ from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 from bluref.train.with_references import prepare_references, with_those_between
 
+pytestmark = pytest.mark.slow
+
 HEIGHT, WIDTH, FRAMES = 96, 128, 40
 RECIPE = Recipe(
     steps=4,

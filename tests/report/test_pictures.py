@@ -88,6 +88,7 @@ def test_captions_stand_above_their_pictures():
     assert below.max() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truth", ["", "25.0"])
 def test_curves_are_drawn_with_and_without_truth(truth, tmp_path):
     from PIL import Image

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from PIL import Image
 
@@ -15,6 +16,7 @@ def drawn(bins, path):
         return picture.size
 
 
+@pytest.mark.slow
 def test_every_matcher_has_a_panel(tmp_path):
     lines = {"0 px": counted(0.7, 0.6), "20 px": counted(0.2, 0.1)}
     one = drawn({"dis": lines}, tmp_path / "one.png")

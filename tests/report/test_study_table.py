@@ -48,6 +48,7 @@ def metrics_file(folder, values=("25.5", "26.5", "", "27.5")):
     (folder / "metrics.csv").write_text("\n".join(["step,round,target_psnr_truth", *lines]) + "\n")
 
 
+@pytest.mark.slow
 def test_the_files_appear_whole(results, tmp_path):
     metrics_file(tmp_path / "runs" / results[1].run.name)
     write_tables(results, tmp_path)
@@ -141,6 +142,7 @@ def test_without_a_supervised_run_the_chart_shows_psnr(results, tmp_path, monkey
     assert labels == ["identity", "robust", "average"]
 
 
+@pytest.mark.slow
 def test_several_networks_and_counts_of_references_are_told_apart(tmp_path, monkeypatch):
     several = [
         result(21.0, refs=4),

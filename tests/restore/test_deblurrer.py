@@ -94,6 +94,7 @@ def test_weights_that_go_on_changing_are_followed(network):
     assert not torch.equal(deblur(image), before)
 
 
+@pytest.mark.slow
 def test_no_gradient_is_kept(network):
     image = torch.rand(1, 3, 8, 8, requires_grad=True)
     assert not Deblurrer(network, training_size=None)(image).requires_grad
@@ -137,6 +138,7 @@ def test_an_unknown_precision_is_refused(network):
         Deblurrer(network, training_size=None, precision="fp8")
 
 
+@pytest.mark.slow
 def test_a_video_is_begun_anew_with_other_weights_or_another_precision(tmp_path):
     class Stop(torch.nn.Module):
         def __init__(self, weight, frames):

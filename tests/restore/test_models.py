@@ -15,6 +15,8 @@ from bluref.restore.files import SavedNetwork, load_network, save_network
 from bluref.restore.models import find_model
 from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
 
+pytestmark = pytest.mark.slow
+
 TINY = NAFNetConfig(width=4, encoder=(1,), middle=1, decoder=(1,))
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

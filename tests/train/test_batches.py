@@ -40,6 +40,7 @@ def test_synthetic_pairs_teach_but_are_not_measured():
     torch.testing.assert_close(both.own().blurry, own.blurry)
 
 
+@pytest.mark.slow
 def test_a_batch_without_an_own_item_is_refused(footage, recipe, tmp_path):
     with pytest.raises(UserError, match=r"anchor 0\.9 leaves no item of a batch of 2"):
         train(footage, tmp_path / "run", replace(recipe, anchor=0.9))

@@ -30,6 +30,7 @@ def chosen(run):
     return json.loads((run / "references.json").read_text())["chosen"]
 
 
+@pytest.mark.slow
 def test_a_run_trains_on_what_was_chosen(footage, recipe, tmp_path):
     run, heard = tmp_path / "run", Listening()
     train(footage, run, recipe, observer=heard)
@@ -37,6 +38,7 @@ def test_a_run_trains_on_what_was_chosen(footage, recipe, tmp_path):
     assert all(len(keys) == 1 for keys in chosen(run))
 
 
+@pytest.mark.slow
 def test_it_is_chosen_once_and_again_only_if_the_file_is_damaged(footage, recipe, tmp_path):
     run = tmp_path / "run"
     train(footage, run, recipe)
@@ -49,6 +51,7 @@ def test_it_is_chosen_once_and_again_only_if_the_file_is_damaged(footage, recipe
     assert chosen(run) == before
 
 
+@pytest.mark.slow
 def test_what_was_chosen_of_other_candidates_is_chosen_anew(footage, recipe, tmp_path):
     run, heard = tmp_path / "run", Listening()
     train(footage, run, recipe)
@@ -59,6 +62,7 @@ def test_what_was_chosen_of_other_candidates_is_chosen_anew(footage, recipe, tmp
     assert json.loads((run / "references.json").read_text()) == told
 
 
+@pytest.mark.slow
 def test_what_is_remembered_is_what_targets_are_made_of(footage, recipe, tmp_path, monkeypatch):
     """The bank meets the chosen references, those of the file on resume."""
     run, met = tmp_path / "run", []
@@ -73,6 +77,7 @@ def test_what_is_remembered_is_what_targets_are_made_of(footage, recipe, tmp_pat
     assert met == [chosen(run)]
 
 
+@pytest.mark.slow
 def test_resuming_with_another_choice_is_refused(footage, recipe, tmp_path):
     train(footage, tmp_path / "run", recipe)
     with pytest.raises(UserError, match="choice"):

@@ -1,5 +1,6 @@
 """A curated folder is footage that can be trained on as it is."""
 
+import pytest
 from tests.frames.shaken import filmed, panned
 
 from bluref.frames.curate import curate
@@ -11,6 +12,7 @@ from bluref.train.recipe import Recipe
 WAVE = [1, 1, 3, 9, 13, 9, 3, 1, 1, 3, 9, 13]
 
 
+@pytest.mark.slow
 def test_samples_are_the_blurry_frames_of_the_table_with_its_sharp_ones(tmp_path):
     images = [panned(WAVE, seed=seed, size=(96, 128)) for seed in (1, 2)]
     filmed(tmp_path / "cut.mp4", images[0] + images[1])

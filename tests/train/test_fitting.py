@@ -122,6 +122,7 @@ def open_recipe(recipe):
     return replace(recipe, batch=None, crop=None, steps=2, warm_start=0, anchor=0.0, gate=0.0)
 
 
+@pytest.mark.slow
 def test_a_run_writes_down_what_fits_says_so_and_keeps_it_when_resumed(
     footage, open_recipe, tmp_path, tight, monkeypatch
 ):
@@ -136,6 +137,7 @@ def test_a_run_writes_down_what_fits_says_so_and_keeps_it_when_resumed(
         train(footage, run, replace(open_recipe, steps=1, batch=5), resume=True)
 
 
+@pytest.mark.slow
 def test_frames_smaller_than_the_usual_crop_are_trained_on(footage, open_recipe, tmp_path):
     run = tmp_path / "run"
     train(footage, run, replace(open_recipe, steps=1, batch=1))  # frames of 96 pixels

@@ -9,6 +9,8 @@ from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
 from bluref.restore.networks.restormer import Restormer, RestormerConfig
 from bluref.train.imported import import_checkpoint, plain_weights, recognise
 
+pytestmark = pytest.mark.slow
+
 SMALL = NAFNetConfig(width=4, encoder=(1, 1), middle=1, decoder=(1, 1))
 CHANNELS = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256), 12: (256, 256)}
 CHANNELS |= {14: (256, 256), 17: (256, 512), 19: (512, 512), 21: (512, 512)}

@@ -10,6 +10,8 @@ from bluref.restore.files import load_network, save_network
 from bluref.restore.networks.backbones import build_backbone
 from bluref.train.run import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pretrained():

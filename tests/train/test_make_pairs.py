@@ -27,6 +27,8 @@ from bluref.train.pair_batches import PairBatches
 from bluref.train.run import train
 from bluref.train.run_targets import open_targets
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(footage, recipe, tmp_path_factory) -> Path:
@@ -165,7 +167,6 @@ def test_a_full_disk_is_told_before_anything_is_made(run, tmp_path, monkeypatch)
     assert not (tmp_path / "pairs").exists()
 
 
-@pytest.mark.slow
 def test_a_full_disk_on_the_way_is_told_and_the_rest_goes_on(run, made, tmp_path, monkeypatch):
     written = []
 
@@ -184,7 +185,6 @@ def test_a_full_disk_on_the_way_is_told_and_the_rest_goes_on(run, made, tmp_path
     assert content(tmp_path / "pairs") == content(made.out)
 
 
-@pytest.mark.slow
 def test_runs_without_targets_are_refused_with_what_to_do(footage, recipe, tmp_path):
     warm = replace(recipe, steps=2, warm_start=2, gate=0.0, blur="kernels", crop=32)
     train(footage, tmp_path / "warm", replace(warm, anchor=0.0))
@@ -198,7 +198,6 @@ def test_runs_without_targets_are_refused_with_what_to_do(footage, recipe, tmp_p
         make_pairs(tmp_path / "nowhere", tmp_path / "pairs")
 
 
-@pytest.mark.slow
 def test_footage_that_was_moved_is_found_where_it_is_said_to_be(
     footage, recipe, made, tmp_path, monkeypatch
 ):
@@ -216,7 +215,6 @@ def test_footage_that_was_moved_is_found_where_it_is_said_to_be(
         make_pairs(tmp_path / "run", tmp_path / "other", data=there)
 
 
-@pytest.mark.slow
 def test_pairs_of_another_moment_of_the_run_are_not_mixed(footage, recipe, pairs, tmp_path):
     train(footage, tmp_path / "run", replace(recipe, steps=4))
     with pytest.raises(UserError, match="another run, or of another moment"):
@@ -251,7 +249,6 @@ def _cut_alike(pictures, batch, item):
     return False
 
 
-@pytest.mark.slow
 def test_a_student_learns_from_pairs_on_the_same_loop_and_resumes(made, recipe, tmp_path, digest):
     student = replace(recipe, pairs=True, steps=6, save_every=3, log_every=1)
     whole = train(made.out, tmp_path / "whole", student)
@@ -272,7 +269,6 @@ def test_a_student_learns_from_pairs_on_the_same_loop_and_resumes(made, recipe, 
     assert digest(tmp_path / "torn") == digest(tmp_path / "whole")
 
 
-@pytest.mark.slow
 def test_pixels_without_trust_teach_nothing(made, recipe, tmp_path):
     """Another sharp picture where trust is zero gives the same network."""
     altered = shutil.copytree(made.out, tmp_path / "altered")

@@ -20,6 +20,8 @@ from bluref.train.matcher_run import pair_config, train_matcher
 from bluref.train.metrics import read_metrics
 from bluref.train.observe import Observer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sharp(tmp_path_factory):
@@ -166,7 +168,6 @@ def test_what_no_run_could_do_is_refused(field, value):
         MatcherRecipe(**{field: value})
 
 
-@pytest.mark.slow
 def test_two_processes_do_what_one_does_with_twice_the_batch(sharp, tmp_path):
     settings = ["--steps", "3", "--first-steps", "3", "--ramp", "1", "--precision", "fp32"]
     one, two = tmp_path / "one", tmp_path / "two"

@@ -15,6 +15,8 @@ from bluref.pseudo.motion import FootageMotion
 from bluref.train.batches import Drawing
 from bluref.train.motion_batches import MotionBatches
 
+pytestmark = pytest.mark.slow
+
 CLEAN = replace(only_motion(0.0), moving=0.0)
 
 

@@ -11,6 +11,8 @@ from bluref.train import moving
 from bluref.train.observe import Observer
 from bluref.train.run import train
 
+pytestmark = pytest.mark.slow
+
 
 class Listening(Observer):
     def __init__(self):

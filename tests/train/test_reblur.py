@@ -40,6 +40,7 @@ def test_a_truth_that_is_shifted_along_its_motion_costs_something(shift):
     assert reblur.loss(sharp.roll(shift, dims=-1), blurry, ALL) > 0.01
 
 
+@pytest.mark.slow
 def test_descending_it_sharpens_with_no_target_at_all():
     sharp, blurry, reblur = blurred(6.0)
     guess = blurry.clone().requires_grad_()

@@ -40,6 +40,7 @@ recipes = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, database=None)
 @given(recipe=recipes)
 def test_a_recipe_survives_yaml(recipe):

@@ -15,6 +15,8 @@ from bluref.errors import UserError
 from bluref.train.observe import Observer
 from bluref.train.run import train
 
+pytestmark = pytest.mark.slow
+
 
 class Killed(BaseException):
     """What kill -9 would be, if it could be raised."""
@@ -94,7 +96,6 @@ KILL = """
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["step 7", "refresh 0", "refresh 1", "flush 9"])
 def test_kill_9_and_resume_equals_uninterrupted(
     digest, moment, footage, straight, recipe, tmp_path

@@ -21,6 +21,8 @@ from bluref.train.metrics import read_metrics
 from bluref.train.observe import Observer
 from bluref.train.run import train
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_run_leaves_everything_one_needs(footage, recipe, tmp_path):
     run = tmp_path / "run"

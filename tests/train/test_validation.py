@@ -34,6 +34,8 @@ from bluref.train.validation import (
     read_validation,
 )
 
+pytestmark = pytest.mark.slow
+
 FRAMES, SIDE = 32, 80
 
 
@@ -274,7 +276,6 @@ def test_an_interrupted_run_stops_where_it_would_have_stopped(clip, stopped, tmp
     assert everything(tmp_path / "run") == everything(whole)
 
 
-@pytest.mark.slow
 def test_looking_changes_nothing_of_what_is_learnt(clip, footage_recipe, straight, tmp_path):
     seldom = replace(footage_recipe, validate_every=6)
     train(clip, tmp_path / "run", seldom)

@@ -60,6 +60,7 @@ def test_channels_run_row_by_row():
     assert local_correlation(a, b, 4)[0, :, 4, 4].argmax() == 4 * 9 + 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("radius", [1, 4])
 def test_gradients_of_first_and_second_order_are_right(radius):
     a, b = (x.requires_grad_() for x in two(1, 2, 9, 3))

@@ -27,6 +27,7 @@ def test_it_is_a_matcher_of_many_with_probabilities(matcher):
     assert isinstance(matcher, Probabilistic)
 
 
+@pytest.mark.slow
 def test_many_references_at_a_time_match_as_one_by_one(matcher, monkeypatch):
     target, *references = (matcher.encode(x) for x in pictures(4))
     alone = [matcher.match(target, reference) for reference in references]

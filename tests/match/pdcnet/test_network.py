@@ -24,6 +24,7 @@ def test_compact_has_at_most_four_million_parameters(network):
     assert sum(p.numel() for p in network.parameters()) <= 4e6
 
 
+@pytest.mark.slow
 def test_the_papers_has_as_many_as_the_published_one():
     with torch.device("meta"):
         network = PDCNet(PAPER)
@@ -53,6 +54,7 @@ def test_pictures_of_different_size_are_refused(network):
         network(network.encode(a), network.encode(b))
 
 
+@pytest.mark.slow
 def test_every_weight_learns():
     torch.manual_seed(0)
     network = PDCNet(dataclasses.replace(COMPACT, local_steps={3: 1, 2: 1, 1: 1}))

@@ -11,6 +11,8 @@ from bluref.match.pdcnet.mixture import probability_within
 from bluref.match.pdcnet.network import PDCNet
 from bluref.match.pdcnet.pyramid import unit_length
 
+pytestmark = pytest.mark.slow
+
 BOUND = 1e-4  # of the tensor's standard deviation, root mean square
 
 

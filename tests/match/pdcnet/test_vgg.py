@@ -62,6 +62,7 @@ def test_features_after_each_pooling_are_those_of_the_plain_chain(vgg, state):
         torch.testing.assert_close(ours[stride], features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [True, False])
 def test_every_pyramid_is_filled_and_all_else_stays(vgg, state, own):
     network = PDCNet(light(own_coarse_pyramid=own))

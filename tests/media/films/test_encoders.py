@@ -13,6 +13,8 @@ from bluref.media.films.recording import open_recording
 from bluref.media.films.segment import Timed, write_segment
 from bluref.restore.work.video import VideoOptions, deblur_video
 
+pytestmark = pytest.mark.slow
+
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,500)"
 LIGHT = "1000,400"
 

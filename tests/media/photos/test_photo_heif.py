@@ -19,6 +19,8 @@ from tests.media.photos.pictures import (
 
 from bluref.media.photos import vips
 
+pytestmark = pytest.mark.slow
+
 
 def stored_values(path):
     """Values of an AVIF file by FFmpeg, in the order that they are stored, and colour tags."""

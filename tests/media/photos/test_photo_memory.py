@@ -12,6 +12,8 @@ from tests.media.photos.pictures import noise, pillow
 from bluref.media.photos import vips
 from bluref.media.photos.photo import open_photo
 
+pytestmark = pytest.mark.slow
+
 COPY = """
 import json, resource, sys
 from pathlib import Path
@@ -49,7 +51,6 @@ def copy(source):
     return told["rise"], told["told"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "options"), [("png", {"compression": 1, "filter": 8}), ("jpg", {"Q": 50})]
 )
@@ -58,7 +59,6 @@ def test_a_hundred_megapixels_stream(tmp_path, suffix, options):
     assert rise < told < 350 << 20
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suffix", "options"),
     [

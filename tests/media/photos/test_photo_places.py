@@ -44,6 +44,7 @@ for name in sys.argv[1:]:
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_leaves_the_old_file_and_nothing_else(tmp_path):
     names = []
     for suffix in SUFFIXES:

@@ -233,6 +233,7 @@ def test_tags_that_share_one_place_do_not_fill_the_memory(tmp_path):
     assert "beside its pixels" in told
 
 
+@pytest.mark.slow
 def test_large_tags_are_carried_and_layers_are_not(tmp_path):
     out = copied(with_tags(tmp_path / "a.tif", (37724, 50_000), 60 << 20))
     assert 60 << 20 < out.stat().st_size < 61 << 20

@@ -42,6 +42,8 @@ from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
 from bluref.train.run import train
 
+pytestmark = pytest.mark.slow
+
 EVIL = "<script>alert(1)<img src=x onerror=alert(2)>\"'&\u202e"
 VOID = {"meta", "link", "img", "input", "br"}
 RECIPE = Recipe(

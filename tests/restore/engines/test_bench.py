@@ -36,11 +36,13 @@ def test_rows_are_measured_against_plain_torch_of_the_same_run(model):
     assert {(row.height, row.width) for row in rows} == {(40, 56)}
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_there_is_told():
     with pytest.raises(UserError, match="no model 'nothing'"):
         bench("nothing", [(8, 8)], [(PLAIN, "fp32")], rounds=1)
 
 
+@pytest.mark.slow
 def test_the_identity_is_named_apart_from_exported_files():
     with pytest.raises(UserError, match="identity has no network to measure"):
         bench("identity", [(8, 8)], [(PLAIN, "fp32")], rounds=1)

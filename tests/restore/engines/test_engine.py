@@ -15,6 +15,8 @@ from bluref.restore.engines.engine_choice import fastest_engine
 from bluref.restore.files import save_network
 from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 EXACT = Setting(16, torch.float32, CPU)
 OUTSIDE = ["onnxruntime", "openvino"]
@@ -104,7 +106,6 @@ for precision, bound in (("fp32", 1e-4), ("bf16", 0.05)):
 """
 
 
-@pytest.mark.slow
 def test_what_torch_compiles_is_what_eager_gives(tmp_path):
     if engine.why_not("compile", EXACT) is not None:
         pytest.skip("no C++ compiler")

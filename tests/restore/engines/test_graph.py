@@ -21,6 +21,7 @@ def network():
     return network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training_size", [32, 37, None])
 def test_the_graph_does_what_the_deblurrer_does_at_any_size(network, training_size):
     graph = Graph(network, training_size)

@@ -127,6 +127,7 @@ def test_a_black_map_gives_finite_answers_and_gradients(window):
     assert all(p.grad.isfinite().all() for p in (x, *attention.parameters()))
 
 
+@pytest.mark.slow
 def test_gradients_pass_through_windows(attention):
     attention.window = 3
     x = torch.randn(1, 4, 4, 5, dtype=torch.float64, requires_grad=True)

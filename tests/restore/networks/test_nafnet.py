@@ -11,6 +11,7 @@ from bluref.restore.networks.pooling import local_pooling
 TINY = NAFNetConfig(width=4, encoder=(1, 1), middle=1, decoder=(1, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(7, 20), (16, 24), (41, 33)])
 @pytest.mark.parametrize("window", [None, 16])
 def test_strips_of_rows_give_what_whole_maps_give(monkeypatch, size, window):
@@ -42,6 +43,7 @@ def awake(module, seed=0):
     return module.eval()
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, database=None)
 @given(h=st.integers(1, 21), w=st.integers(1, 21), b=st.integers(1, 2))
 def test_any_size_goes_in_and_the_same_size_comes_out(h, w, b):

@@ -6,6 +6,8 @@ from bluref.restore.networks.convert import nafnet_from_state_dict
 from bluref.restore.networks.nafnet import NAFNetConfig
 from bluref.restore.networks.pooling import local_pooling
 
+pytestmark = pytest.mark.slow
+
 TRAINING_SIZE = 48
 CASES = [("nafnet_w32", None), ("nafnet_w32_local_tlc", TRAINING_SIZE)]
 

@@ -5,6 +5,8 @@ from bluref.media.pixels import from_uint8
 from bluref.restore.networks.convert import restormer_from_state_dict
 from bluref.restore.networks.restormer import RestormerConfig
 
+pytestmark = pytest.mark.slow
+
 COARSE = "latent.0.attn.qkv.weight"
 
 

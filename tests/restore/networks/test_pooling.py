@@ -35,6 +35,7 @@ def test_long_axes_are_summed_in_stretches_that_fit_together(window):
     torch.testing.assert_close(sliding_mean(x, window), by_loops(x, window))
 
 
+@pytest.mark.slow
 def test_float32_sums_over_a_photograph_keep_their_digits():
     torch.manual_seed(0)
     x = torch.rand(1, 2, 600, 900) + 100  # a large mean is what cancels in running sums

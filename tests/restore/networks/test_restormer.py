@@ -32,6 +32,7 @@ def network():
     return awake(Restormer(TINY))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, database=None)
 @given(h=st.integers(1, 21), w=st.integers(1, 21), b=st.integers(1, 2))
 def test_any_size_goes_in_and_the_same_size_comes_out(network, h, w, b):

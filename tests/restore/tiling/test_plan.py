@@ -15,6 +15,7 @@ def task(height, width, *, per_pixel=500, planes=1, layers=3, multiple=16, margi
 sides = st.integers(1, 30_000)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, database=None)
 @given(sides, sides, st.sampled_from([40, 150, 600, 2500]), st.sampled_from([100, 2000, 9000]))
 def test_what_is_planned_fits_and_covers_the_picture(height, width, room, per_pixel):

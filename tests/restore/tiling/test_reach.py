@@ -28,6 +28,7 @@ def reached(network, image, pixel):
     return max(pixel - told.min().item(), told.max().item() - pixel)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", SHAPES, ids=["nafnet", "uneven nafnet", "restormer"])
 def test_no_pixel_farther_than_the_radius_matters_and_one_at_it_does(network):
     network = randomised(network)

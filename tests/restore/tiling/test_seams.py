@@ -31,6 +31,7 @@ def in_tiles(monkeypatch):
     return in_tiles
 
 
+@pytest.mark.slow
 def test_tiles_of_a_trained_network_stay_close_to_the_whole_picture_and_show_no_seams(in_tiles):
     """Levels of 255."""
     photograph = from_array(data.astronaut())

@@ -16,6 +16,7 @@ def axes(draw):
     return draw(st.integers(1, 3000)), tile, overlap, multiple, draw(st.booleans())
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, database=None)
 @given(axes())
 def test_spans_cover_the_axis_once_but_for_fades_and_keep_their_margins(axis):

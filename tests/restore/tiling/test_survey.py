@@ -20,6 +20,7 @@ NETWORKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS, ids=["nafnet", "restormer"])
 @torch.no_grad()
 def test_a_picture_given_its_own_sums_is_as_it_was(network):
@@ -32,6 +33,7 @@ def test_a_picture_given_its_own_sums_is_as_it_was(network):
     assert torch.equal(network(image), plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", NETWORKS, ids=["nafnet", "restormer"])
 @torch.no_grad()
 def test_sums_of_another_picture_matter(network):

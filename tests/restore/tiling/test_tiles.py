@@ -17,6 +17,8 @@ from bluref.restore.tiling.tiles import SLACK, deblur_rows
 from bluref.restore.tiling.trust import trust
 from bluref.restore.tiling.turn import ORIENTATIONS, turn_back, turn_upright
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 
 

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROWS = """
 import sys, torch
 from bluref.restore.deblurrer import Deblurrer
@@ -87,7 +89,6 @@ def test_every_engine_stays_within_its_memory(engine):
     assert most <= 500
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width", "budget", "channels"),
     [
@@ -108,7 +109,6 @@ def test_a_large_picture_stays_within_its_memory(height, width, budget, channels
     assert most <= budget
 
 
-@pytest.mark.slow
 def test_a_file_of_16_bit_stays_within_its_memory_and_keeps_every_level(tmp_path):
     side, budget = 4000, 750  # 96 MB, and 192 MB as float32
     told(PAINT, tmp_path, side)

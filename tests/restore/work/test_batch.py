@@ -27,6 +27,8 @@ from bluref.restore.work import batch
 from bluref.restore.work.ledger import Ledger
 from bluref.restore.work.one_photo import PhotoOptions
 
+pytestmark = pytest.mark.slow
+
 TURNED = exif(6)[6:]
 
 

@@ -59,6 +59,7 @@ class Scale(torch.nn.Module):
         return x * self.factor
 
 
+@pytest.mark.slow
 def test_another_network_or_other_options_do_it_anew(tmp_path, monkeypatch):
     source = paint(tmp_path / "a.jpg")
 
@@ -84,6 +85,7 @@ def test_another_network_or_other_options_do_it_anew(tmp_path, monkeypatch):
     assert [run(0.25, 16, "bf16", **limits), run(0.25, 16, "bf16", **limits)] == [1, 0]
 
 
+@pytest.mark.slow
 def test_a_film_is_done_anew_for_what_changes_it_and_for_nothing_else(tmp_path, monkeypatch):
     source = Film("libx264", size=(24, 32), frames=2).write(tmp_path / "a.mp4")
 

@@ -12,6 +12,8 @@ from tests.restore.work.videos import assert_the_same_film, brighter, deblur, sa
 from bluref.errors import UserError
 from bluref.restore.work.video import deblur_video
 
+pytestmark = pytest.mark.slow
+
 SHARED = Fraction(1, 600)
 
 
@@ -327,7 +329,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-@pytest.mark.slow
 def test_memory_does_not_grow_with_the_length(tmp_path):
     peaks = []
     for frames in (60, 260):

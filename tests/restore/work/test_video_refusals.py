@@ -134,6 +134,7 @@ def test_a_damaged_frame_is_passed_through_as_the_decoder_gives_it(tmp_path):
     assert after.samples[8] != before.samples[8]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mkv", "a.ts"])
 def test_of_a_film_that_was_cut_short_what_is_there_is_done(tmp_path, name):
     whole = Film("libx264", frames=120, options={"g": "10"}).write(tmp_path / f"whole-{name}")

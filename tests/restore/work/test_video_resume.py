@@ -16,6 +16,8 @@ from bluref.restore.tiling.guard import GuardNote
 from bluref.restore.work import video
 from bluref.restore.work.video import VideoOptions, deblur_video
 
+pytestmark = pytest.mark.slow
+
 FRAMES = 2 * SEGMENT + 35
 
 
@@ -218,7 +220,6 @@ deblur_video(sys.argv[1], sys.argv[2], softer, identity="x")
 """
 
 
-@pytest.mark.slow
 def test_killed_at_random_moments_it_goes_on_to_the_same_film(tmp_path, film, uninterrupted):
     line = [sys.executable, "-c", WORK, str(film), str(tmp_path / "b.mp4")]
     chance = random.Random(5)

@@ -16,6 +16,8 @@ from bluref.train.checking.check_cost import Cost, measure_cost
 from bluref.train.observe import Observer
 from bluref.train.run import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def priced(monkeypatch):
@@ -84,7 +86,6 @@ def test_a_test_part_that_training_sees_is_told(footage, report_of, tmp_path):
     assert "which training sees" not in problems(report_of(footage))
 
 
-@pytest.mark.slow
 def test_a_torn_file_that_training_needs_is_hopeless_and_named(footage, report_of, tmp_path):
     data = unpaired(tmp_path / "data", *[footage / "train" / "scene0"] * 2)
     torn = data / "blurry" / "blurry-clip" / "000003.png"
@@ -172,7 +173,6 @@ def test_footage_without_a_truth_is_hopeless_for_who_wants_true_pairs(
     assert "omit --supervised" in told.fix
 
 
-@pytest.mark.slow
 def test_a_run_that_cannot_work_is_refused_and_may_be_forced(
     footage, other_footage, recipe, tmp_path
 ):

@@ -36,6 +36,7 @@ GRIDS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, database=None)
 @given(grid=GRIDS, rows=st.sets(st.sampled_from(ROWS)))
 def test_every_combination_is_a_run_of_its_own(grid, rows):

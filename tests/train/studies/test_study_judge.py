@@ -40,6 +40,7 @@ def mean_psnr(images, truths):
     return sum(values) / len(values)
 
 
+@pytest.mark.slow
 def test_the_identity_is_what_evaluate_says_and_gains_nothing(footage):
     found = judge(footage, Recipe()).network(
         Deblurrer.identity(), Recipe(), tell=lambda done, total: None
