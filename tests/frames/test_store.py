@@ -1,6 +1,7 @@
 import os
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -200,5 +201,9 @@ def test_mixed_sizes_in_a_clip_are_refused_by_name(tmp_path, noise):
 def test_clips_may_differ_in_size(tmp_path, noise):
     for name, size in (("0", (8, 12)), ("1", (12, 8))):
         write_picture(noise(0, *size), tmp_path / f"{name}.png")
-    frames = [picture_frame(tmp_path / f"{i}.png", clip=f"clip{i}") for i in range(2)]
-    check_sizes(frames, FrameStore(tmp_path / "store"))
+    store = FrameStore(tmp_path / "store")
+    apart = [picture_frame(tmp_path / f"{i}.png", clip=f"clip{i}") for i in range(2)]
+    assert [store.size(frame) for frame in apart] == [(8, 12), (12, 8)]
+    check_sizes(apart, store)
+    with pytest.raises(UserError, match="of the same clip"):  # these very pictures, in one clip
+        check_sizes([replace(frame, clip="clip", index=i) for i, frame in enumerate(apart)], store)

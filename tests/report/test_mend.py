@@ -1,6 +1,7 @@
 """A film is mended with nothing but itself."""
 
 import json
+import re
 import shlex
 import shutil
 from dataclasses import replace
@@ -143,6 +144,22 @@ def test_matches_with_references_are_refined_as_in_training(film, mended, tmp_pa
     assert prepare_references(run, film, network).identity == identity
 
 
+def test_frames_kept_as_their_own_targets_in_training_are_not_kept_blurry(film, mended, tmp_path):
+    out, _ = mended
+    run = tmp_path / "run"
+    shutil.copytree(out / "run", run)
+    network = Deblurrer.from_pretrained(run)
+    results = []
+    for keep in ("false", "true"):
+        told = (run / "recipe.yaml").read_text("utf-8")
+        told = re.sub("keep_sharp: .*", f"keep_sharp: {keep}", told)
+        (run / "recipe.yaml").write_text(told, "utf-8")
+        finish = prepare_references(run, film, network)
+        frame = next(f for f in stream_video(film) if f.index in finish.samples)
+        results.append(finish(frame.index, frame.image, network(frame.image)))
+    assert torch.equal(*results)
+
+
 def test_the_page_shows_what_references_made_of_a_frame(film, mended, tmp_path):
     out, report = mended
     assert "mended, with references" in report.report.read_text("utf-8")
@@ -162,7 +179,7 @@ def test_pictures_in_a_folder_are_mended_with_references_and_what_is_broken_is_t
     for frame in stream_video(film):
         write_picture(frame.image, pictures / f"{frame.index:03}.png")
     config = MendConfig(recipe=RECIPE, with_references=True, check=False)
-    report = mend([pictures, broken], tmp_path / "out", config)
+    report = mend([broken, pictures], tmp_path / "out", config)
     mended = tmp_path / "out" / "my clip"
     assert report.outputs == (mended,)
     assert [failure.path for failure in report.failed] == [str(broken)]

@@ -96,12 +96,8 @@ def entries(run):
 @pytest.mark.slow
 def test_two_processes_do_what_one_does_with_twice_the_batch(footage, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    # Matched once, on the blurry frames themselves: networks of two runs differ in their rounding.
-    changes = {"--warm-start": 0, "--refresh-every": 6}
-    train(footage, one, {**changes, "--batch": 4})
-    train(footage, two, {**changes, "--batch": 2}, several=True)
-    assert len(entries(one)) == 8
-    assert entries(one) == entries(two)
+    train(footage, one, {"--batch": 4})
+    train(footage, two, {"--batch": 2}, several=True)
     a, b = (load_file(run / "last" / "training.safetensors") for run in (one, two))
     torch.manual_seed(0)
     start = build_backbone("small").state_dict()
@@ -118,13 +114,23 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(footage, tmp_path):
 def test_two_processes_that_are_killed_leave_a_run_that_goes_on_to_the_same_weights(
     footage, tmp_path, digest
 ):
-    changes = {"--batch": 2, "--save-every": 1}
+    changes = {"--batch": 2, "--save-every": 1, "--steps": 8}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train(footage, whole, changes, several=True)
-    kill_at_step(2, footage, broken, changes)
-    assert 2 <= _steps_saved(broken) < 6
+    kill_at_step(3, footage, broken, changes)
+    assert 3 <= _steps_saved(broken) < 8
     train(footage, broken, changes, several=True, resume=True)
     assert digest(broken) == digest(whole)
+
+
+@pytest.mark.slow
+def test_two_processes_fill_the_same_bank(footage, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    round_0 = {"--warm-start": 0, "--steps": 1}  # matched on the blurry frames themselves
+    train(footage, one, {**round_0, "--batch": 4})
+    train(footage, two, {**round_0, "--batch": 2}, several=True)
+    assert len(entries(one)) == 8
+    assert entries(one) == entries(two)
 
 
 def test_processes_draw_what_one_would_draw_for_all_of_them():

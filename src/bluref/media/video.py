@@ -197,8 +197,9 @@ def _decoded_at(
             frames = _decoded_from(container, stream, time - earlier)
             first = next(frames, None)
             # Some containers land behind what was asked, some pictures build on what came before.
-            late = first is None or first.time is None or first.time > time + _ABOUT
-            if first is None or late or first.pict_type in _BUILT_ON:
+            if first is None or first.time is None or first.time > time + _ABOUT:
+                continue
+            if first.pict_type in _BUILT_ON:
                 continue
             for frame in chain([first], frames):
                 if frame.time is None or frame.time > time + _ABOUT:

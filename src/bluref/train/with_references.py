@@ -160,8 +160,11 @@ def _opened(run: Path, clip: Path, data: Path | None, observer: Observer) -> Wit
     moving = targets.moving
     if moving is not None:
         moving = replace(moving, motion=motion_of([s.blurry for s in samples], run, targets.bank))
-    known = replace(targets, bank=targets.bank.beside(run / MENDED), round=0, moving=moving)
-    heed_motion(known.bank, recipe, moving)
+    bank = targets.bank.beside(run / MENDED)
+    heed_motion(bank, recipe, moving)
+    # `blended` leaves what is hardly blurred to the network, which may have sharpened it.
+    plain = replace(recipe, keep_sharp=False)
+    known = replace(targets, recipe=plain, bank=bank, round=0, moving=moving)
     return WithReferences(known, {_place(sample.blurry): sample for sample in samples})
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.report.page.pieces import judged
 
 from bluref.cli.main import main
 from bluref.errors import UserError
@@ -22,13 +23,9 @@ from bluref.media.picture import write_picture
 from bluref.report.page.page import LIMIT, render, try_page, write_page
 from bluref.report.page.page_examples import SHOWN, Example, Examples, find_examples
 from bluref.report.page.page_facts import RunFacts, read_facts
-from bluref.report.page.page_footage import RunFootage, agreement, busiest_box
+from bluref.report.page.page_footage import RunFootage
 from bluref.report.page.page_judged import (
-    Judged,
-    chosen_to_show,
     from_validation,
-    why,
-    worst_first,
 )
 from bluref.report.page.page_markup import as_document, name_of, tag
 from bluref.report.page.page_pictures import PICTURE, picture_uri, thumbnail_uri, trust_uri
@@ -114,10 +111,6 @@ def trained(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(trained):
     return Reader(write_page(trained[0]).read_text("utf-8"))
-
-
-def judged(gain=1.0, clip="clip", index=0, **more):
-    return Judged(clip, index, before=30.0, after=30.0 + gain, coverage=0.9, **more)
 
 
 def example(one, uri="data:,", held_out=False):
@@ -321,62 +314,6 @@ def test_damaged_files_are_left_out_and_named(trained, tmp_path):
     assert [note.split()[0] for note in read.notes] == ["check.json", "validation.csv"]
     assert [row["step"] for row in read.metrics] == ["20", "30"]
     Reader(render(read, Examples([], [], False)))
-
-
-def test_agreement_weighs_each_pixel_by_its_trust():
-    image, target = torch.zeros(1, 3, 1, 2), torch.tensor([0.1, 0.5]).expand(1, 3, 1, 2)
-    expected = -10 * math.log10((1.0 * 0.1**2 + 0.25 * 0.5**2) / 1.25)
-    trust = torch.tensor([1.0, 0.25]).view(1, 1, 1, 2)
-    assert agreement(image, target, trust) == pytest.approx(expected, abs=1e-4)
-    assert math.isnan(agreement(image, target, torch.zeros_like(trust)))
-
-
-def test_what_is_shown_of_a_frame_is_where_something_is_to_be_seen():
-    frame = torch.full((1, 3, 200, 300), 0.5)
-    frame[..., 120:180, 200:280] = torch.rand(1, 3, 60, 80)
-    crop = busiest_box(frame, (60, 80))
-    assert abs(crop.top - 120) < 10
-    assert abs(crop.left - 200) < 12
-    assert busiest_box(frame, (480, 640)) == Crop(0, 0, 200, 300)
-
-
-def test_failures_come_first_and_the_worst_of_them_is_the_first():
-    frames = [judged(g, index=n) for n, g in enumerate((2.0, -0.4, 0.1, -3.0, math.nan))]
-    frames.append(judged(1.0, index=9, apart=(0.1, 4.5)))
-    order = [one.index for one in worst_first(frames)]
-    assert order == [9, 3, 1, 2, 0, 4]
-
-
-def test_reasons_name_what_happened_and_what_speaks_for_a_cause():
-    assert why(judged(1.0)) == []
-    assert "2.0 dB less" in why(judged(-2.0))[0]
-    assert "1.5 px away" in why(judged(1.0, apart=(0.5, 2.0)))[0]
-    assert "smoothed" in why(judged(-2.0, detail=(-30.0, -33.0)))[1]
-    assert "made up" in why(judged(-2.0, reblur=(40.0, 35.0)))[1]
-    assert "nearly sharp" in why(Judged("c", 0, before=41.0, after=39.0, coverage=0.9))[1]
-    assert "only 10%" in why(Judged("c", 0, before=30.0, after=29.0, coverage=0.1))[1]
-
-
-@pytest.mark.parametrize("failures", [0, 1, 3, 30])
-@pytest.mark.parametrize("others", [0, 2, 30])
-def test_as_many_are_shown_as_there_is_room_for_failures_among_them(failures, others):
-    frames = [judged(-1.0 - n, index=n) for n in range(failures)]
-    frames += [judged(1.0 + n, index=100 + n) for n in range(others)]
-    shown = chosen_to_show(frames, SHOWN)
-    assert len(shown) == len(set(shown)) == min(SHOWN, failures + others)
-    assert sum(one.failed for one in shown) >= min(failures, SHOWN // 2)
-    assert shown == worst_first(shown)
-
-
-def test_validation_is_read_at_the_step_of_the_network_that_is_used():
-    rows = [
-        {"step": f"{step}", "clip": "a", "index": "3", "agreement_before": "20", "coverage": ".5"}
-        | {"agreement_after": f"{20 + step}", "reblur_before": "nan", "reblur_after": "nan"}
-        for step in (1, 2, 3)
-    ]
-    assert [one.gain for one in from_validation(rows, 2)] == [2.0]
-    assert [one.gain for one in from_validation(rows, None)] == [3.0]
-    assert from_validation(rows, 2)[0].reblur is None
 
 
 def test_a_picture_takes_no_more_than_its_share_whatever_it_shows():
