@@ -26,6 +26,17 @@ def test_focus_hardly_knows_how_rich_the_texture_is():
     assert abs(rich.focus - poor.focus) < 0.1
 
 
+@pytest.mark.parametrize("slope", [(0, 4), (4, 0), (2, 2), (2, -2)])
+def test_energy_is_that_of_the_slope_whichever_way_it_goes(slope):
+    """Squared, halved once at the fine size, four times that at the next; diagonals by distance."""
+    y, x = torch.meshgrid(torch.arange(160.0), torch.arange(224.0), indexing="ij")
+    ramp = 200 + slope[0] * y + slope[1] * x
+    squared = slope[0] ** 2 + slope[1] ** 2
+    found = detail_of(ramp, noise=0.0).fine[:, 1:-1, 1:-1]
+    assert np.exp(found[0]) == pytest.approx(squared / 2, rel=0.01)
+    assert np.exp(found[1]) == pytest.approx(4 * squared / 2, rel=0.01)
+
+
 def test_brightness_and_spread_are_those_of_the_picture():
     picture = textured(160, 224)
     found = detail_of(grey(picture))

@@ -143,6 +143,15 @@ def test_alpha_stays_when_colours_change():
     assert to_image(frame).max() == 0
 
 
+@pytest.mark.parametrize("size", [(140, 9), (60, 9), (130, 8)])
+def test_a_picture_of_another_size_is_refused_before_anything_changes(size):
+    frame = noise("yuv420p", 130, 9)
+    before = samples(frame)
+    with pytest.raises(ValueError, match="picture of"):
+        change(frame, torch.zeros(1, 3, *size))
+    assert samples(frame) == before
+
+
 def test_a_copy_is_the_same_and_its_own():
     frame = noise("yuv420p10le", 7, 9)
     frame.pts, frame.colorspace, frame.color_range = 5, 9, FULL
