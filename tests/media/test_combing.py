@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from skimage import data
 
+from bluref.media import combing as module
 from bluref.media.combing import is_combed, torn_cells
 
 PICTURES = ("astronaut", "brick", "coffee", "grass", "gravel", "page", "text")
@@ -48,3 +49,11 @@ def test_frames_of_any_format_are_told(pixel_format, shift):
 def test_tiny_frames_are_never_woven(size):
     frame = av.VideoFrame.from_ndarray(np.zeros(size, np.uint8), format="gray")
     assert not is_combed(frame)
+
+
+@pytest.mark.parametrize(
+    ("torn", "of", "told"), [(1, 44, False), (3, 44, False), (4, 44, True), (4, 400, False)]
+)
+def test_a_cell_or_two_of_a_small_frame_are_not_enough(monkeypatch, torn, of, told):
+    monkeypatch.setattr(module, "torn_cells", lambda luma: np.arange(of) < torn)
+    assert is_combed(av.VideoFrame(256, 192, "gray")) == told
