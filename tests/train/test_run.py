@@ -3,7 +3,9 @@
 import errno
 import json
 import os
-from dataclasses import replace
+import subprocess
+import sys
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from bluref.train.evaluate import evaluate
 from bluref.train.metrics import read_metrics
 from bluref.train.observe import Observer
 from bluref.train.run import train
+from bluref.weights import device
 
 pytestmark = pytest.mark.slow
 
@@ -225,3 +228,43 @@ def test_an_unknown_matcher_is_told_before_anything_is_decoded(footage, recipe, 
     with pytest.raises(UserError, match="unknown matcher 'sift'"):
         train(footage, tmp_path / "run", replace(recipe, matcher="sift"))
     assert not (tmp_path / "run").exists()
+
+
+# A process of its own: the compiler cannot see through the checks of shapes that tests run under.
+COMPILE = """
+import copy, sys
+from pathlib import Path
+from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
+from bluref.train import run
+from bluref.train.recipe import Recipe
+from bluref.train.recipe_file import read_recipe
+from torch._dynamo.utils import counters
+
+little = NAFNet(NAFNetConfig(width=4, middle=0, encoder=(1,), decoder=(0,)))
+run.build_backbone = lambda _name: copy.deepcopy(little)
+footage, out = map(Path, sys.argv[1:])
+for name in ("plain", "compiled"):
+    assert not counters["stats"]["unique_graphs"]
+    run.train(footage, out / name, read_recipe(out / f"{name}.yaml", Recipe))
+assert counters["stats"]["unique_graphs"]
+"""
+
+
+def test_a_compiled_network_learns_the_same(footage, recipe, tmp_path):
+    """Loss by loss, and what is saved are weights as ever."""
+    plain = replace(recipe, precision="fp32", log_every=1, steps=5)
+    for name, settings in (("plain", plain), ("compiled", replace(plain, compile=True))):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(asdict(settings)))
+    subprocess.run([sys.executable, "-c", COMPILE, footage, tmp_path], check=True)
+    told = [read_metrics(tmp_path / name / "metrics.csv") for name in ("plain", "compiled")]
+    losses = [[float(row["loss"]) for row in rows] for rows in told]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert len(losses[0]) == 5
+    networks = [load_network(tmp_path / name).model for name in ("plain", "compiled")]
+    assert networks[0].state_dict().keys() == networks[1].state_dict().keys()
+
+
+def test_no_compiler_is_told_before_training(footage, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(device.shutil, "which", lambda _name: None)
+    with pytest.raises(UserError, match=r"C\+\+ compiler"):
+        train(footage, tmp_path / "run", replace(recipe, compile=True))

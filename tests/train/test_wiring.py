@@ -15,8 +15,8 @@ from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.refine import Refine
 from bluref.restore.networks.backbones import build_backbone
 from bluref.train import run as module
-from bluref.train.banks import bank_of, gate_of, heed_motion
-from bluref.train.batches import Drawing, PseudoBatches
+from bluref.train.banks import bank_of, gate_of, heed_motion, rising_of
+from bluref.train.batches import Drawing, PseudoBatches, Rising
 from bluref.train.deblurring import Deblurring
 from bluref.train.moving import Moving
 from bluref.train.recipe import Recipe
@@ -126,3 +126,29 @@ def test_matches_are_refined_where_the_gate_knows_the_motion(bank, settings, ref
 @pytest.mark.parametrize("even", [True, False])
 def test_references_are_evened_out_if_the_recipe_says_so(recipe, bank, tmp_path, even):
     assert bank_of(tmp_path, replace(recipe, even=even), bank.store).even is even
+
+
+def test_a_threshold_that_rises_silences_more_and_more(batches):
+    """Step by step what a bank with that threshold would have said."""
+    rising = replace(batches, rising=Rising(0.9, 0.9998, begin=2, end=6))
+    covered = []
+    for step, threshold in ((2, 0.9), (4, 0.9499), (6, 0.9998)):
+        batches.bank.threshold = threshold
+        assert torch.equal(batches(step).weight, rising(step).weight)
+        covered.append((batches(0).weight > 0).sum())  # of the same crops
+    assert covered[0] > covered[-1]
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, 0.2), (10, 0.2), (15, 0.5), (20, 0.8), (99, 0.8)]
+)
+def test_a_threshold_changes_evenly_between_two_steps(step, expected):
+    assert Rising(0.2, 0.8, begin=10, end=20).at(step) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("first", [None, 0.9])
+def test_the_threshold_ends_where_the_bank_has_it(first, bank, recipe):
+    changed = replace(recipe, first_threshold=first, warm_start=3, steps=12)
+    rising = rising_of(bank, changed)
+    expected = None if first is None else Rising(0.9, bank.threshold, begin=3, end=12)
+    assert rising == expected

@@ -224,8 +224,16 @@ class Bank:
         tensors = {"flow": found.flow, "confidence": found.confidence}
         return _seal("", tensors if found.gain is None else {**tensors, "gain": found.gain})
 
-    def target(self, round_: int, sample: Sample, crop: Crop) -> PseudoSharp:
+    def target(
+        self, round_: int, sample: Sample, crop: Crop, *, threshold: float | None = None
+    ) -> PseudoSharp:
         """The pseudo-sharp target of a box of the blurry frame, flips applied.
+
+        Args:
+            round_: number of the round.
+            sample: blurry frame and references.
+            crop: the box.
+            threshold: smallest confidence that may speak, if another than the bank's.
 
         Raises:
             UserError: the entry is not there; `refresh` the round first.
@@ -236,7 +244,7 @@ class Bank:
             crop,
             store=self.store,
             strategy=self.strategy,
-            threshold=self.threshold,
+            threshold=self.threshold if threshold is None else threshold,
         )
 
     def forget(self, before: int) -> None:

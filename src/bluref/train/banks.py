@@ -8,6 +8,7 @@ from bluref.pseudo.bank import Bank
 from bluref.pseudo.gate import THRESHOLD, Gate
 from bluref.pseudo.refine import Refine
 from bluref.pseudo.strategy import strategy_named
+from bluref.train.batches import Rising
 from bluref.train.moving import Moving
 from bluref.train.recipe import Recipe
 
@@ -33,6 +34,13 @@ def bank_of(run: Path, recipe: Recipe, store: FrameStore) -> Bank:
 def gate_of(recipe: Recipe) -> Gate | None:
     """How a recipe has targets judged by the motion of their frames, if at all."""
     return Gate(recipe.gate, keep_sharp=recipe.keep_sharp) if recipe.gate else None
+
+
+def rising_of(bank: Bank, recipe: Recipe) -> Rising | None:
+    """How the threshold of a bank, which must heed the motion already, changes in training."""
+    if recipe.first_threshold is None:
+        return None
+    return Rising(recipe.first_threshold, bank.threshold, recipe.warm_start, recipe.steps)
 
 
 def heed_motion(bank: Bank, recipe: Recipe, moving: Moving | None) -> None:

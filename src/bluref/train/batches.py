@@ -167,6 +167,28 @@ class SupervisedBatches:
 
 
 @dataclass(frozen=True)
+class Rising:
+    """A threshold that changes while training: few sure targets first, more later, or the reverse.
+
+    Attributes:
+        first: the threshold up to `begin`.
+        last: the threshold from `end` on.
+        begin: step at which it begins to change, evenly.
+        end: step at which it has changed.
+    """
+
+    first: float
+    last: float
+    begin: int
+    end: int
+
+    def at(self, step: int) -> float:
+        """The threshold of a step."""
+        done = (step - self.begin) / max(self.end - self.begin, 1)
+        return self.first + min(max(done, 0.0), 1.0) * (self.last - self.first)
+
+
+@dataclass(frozen=True)
 class PseudoBatches:
     """Blurry frames with pseudo-sharp targets from the bank (paper Eqs. 2 and 3).
 
@@ -178,6 +200,7 @@ class PseudoBatches:
         round: number of the bank's round in use.
         moving: how the frames came to be blurry, if it is known.
         gate: how targets are judged by that motion, if they are.
+        rising: smallest confidence that may speak, if it changes from step to step.
     """
 
     samples: Sequence[Sample]
@@ -187,6 +210,7 @@ class PseudoBatches:
     round: int
     moving: Moving | None = None
     gate: Gate | None = None
+    rising: Rising | None = None
 
     def __call__(self, step: int) -> Batch:
         """The batch of this step."""
@@ -196,7 +220,8 @@ class PseudoBatches:
         ]
         blurry = torch.cat([self.store.cut(sample.blurry, crop) for sample, crop in drawn])
         reblur = self.moving.around(drawn) if self.moving else None
-        target = self.targets(drawn, blurry, reblur)
+        threshold = None if self.rising is None else self.rising.at(step)
+        target = self.targets(drawn, blurry, reblur, threshold=threshold)
         truths = [
             self.store.cut(sample.truth, crop) for sample, crop in drawn if sample.truth is not None
         ]
@@ -208,6 +233,8 @@ class PseudoBatches:
         drawn: Sequence[tuple[Sample, Crop]],
         blurry: Float[Tensor, "b 3 h w"],
         reblur: Reblur | None,
+        *,
+        threshold: float | None = None,
     ) -> PseudoSharp:
         """Targets of boxes of one size.
 
@@ -215,8 +242,12 @@ class PseudoBatches:
             drawn: blurry frames, and a box of each.
             blurry: what the boxes show.
             reblur: how they came to be blurry; without it there is no gate.
+            threshold: smallest confidence that may speak, if another than the bank's.
         """
-        made = [self.bank.target(self.round, sample, crop) for sample, crop in drawn]
+        made = [
+            self.bank.target(self.round, sample, crop, threshold=threshold)
+            for sample, crop in drawn
+        ]
         target = PseudoSharp(
             torch.cat([one.image for one in made]),
             torch.cat([one.weight for one in made]),

@@ -37,6 +37,10 @@ class Recipe(schedule.Schedule):
     """Confidence in [0, 1] from which a reference may speak; if not given 0.5 where the gate judges
     afterwards, else 0.7 where confidence is a probability (the paper's), else the strategy's."""
 
+    first_threshold: float | None = None
+    """Threshold at the first target; from there it goes evenly to `threshold` at the last step. If
+    not given it does not change."""
+
     gate: float = 0.04
     """A target that is blurred again along the motion of its frame must be the blurry frame: the
     difference, of values in [0, 1], that halves the trust in it; 0 for no gate."""
@@ -54,6 +58,10 @@ class Recipe(schedule.Schedule):
 
     backbone: str = "small"
     """Deblurring network: small, light, nafnet-w32, nafnet-w64, restormer-small, restormer."""
+
+    compile: bool = False
+    """Have torch compile the network first, which takes a minute; each step takes a quarter less.
+    Needs a C++ compiler, or triton on a GPU."""
 
     init: str | None = None
     """Start from a network trained before: its run, folder or file, or a published checkpoint of
@@ -137,7 +145,16 @@ AT_LEAST = {
     "validate_every": 1,
     "patience": 0,
 }
-SHARES = (*schedule.SHARES, "threshold", "gate", "anchor", "reblur", "min_coverage", "hold_out")
+SHARES = (
+    *schedule.SHARES,
+    "threshold",
+    "first_threshold",
+    "gate",
+    "anchor",
+    "reblur",
+    "min_coverage",
+    "hold_out",
+)
 ABOVE_ZERO = (*schedule.ABOVE_ZERO, "exposure")
 # Written out, since the rooms that know them import torch; a test holds them against those.
 CHOICES = {

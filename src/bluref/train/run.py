@@ -20,7 +20,7 @@ from bluref.restore.files import load_network
 from bluref.restore.networks.backbones import Backbone, build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
-from bluref.train.banks import bank_of, gate_of, heed_motion
+from bluref.train.banks import bank_of, gate_of, heed_motion, rising_of
 from bluref.train.batches import (
     Batch,
     BatchAt,
@@ -48,6 +48,7 @@ from bluref.train.recipe import Recipe
 from bluref.train.run_folder import locked, settle
 from bluref.train.source import Curriculum, FixedPairs
 from bluref.train.validation import Held, HeldOutValidation, Judging, Look
+from bluref.weights.device import require_compiler
 from bluref.weights.precision import prefers_bf16
 from bluref.weights.published import read_published
 
@@ -219,6 +220,9 @@ def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
     meta: dict[str, Any] = {}
     if resumed:
         meta = checkpoint.load(run / "last", state, files=files)
+    if recipe.compile:
+        require_compiler(processes.device)
+        model.compile()
     step = int(meta.get("step", 0))
     use_bf16 = recipe.precision == "auto" and prefers_bf16(processes.device)
     return Trainer(
@@ -312,6 +316,7 @@ def _source(given: _Given) -> Source[Batch]:
             round=0,
             moving=given.moving if max(recipe.gate, recipe.reblur) > 0 else None,
             gate=gate_of(recipe),
+            rising=rising_of(bank, recipe),
         ),
         anchor=given.synthetic(synthetic) if synthetic.batch else None,
         warm_start=min(recipe.warm_start, recipe.steps),

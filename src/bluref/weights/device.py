@@ -1,8 +1,13 @@
-"""Where networks compute."""
+"""Where networks compute, and whether they can be compiled there."""
+
+import shutil
 
 import torch
 
 from bluref.errors import UserError
+
+COMPILERS = ("c++", "g++", "clang++", "cl")
+"""Programs of which torch needs one to compile for the CPU."""
 
 
 def usable_device(name: str | torch.device) -> torch.device:
@@ -20,3 +25,18 @@ def usable_device(name: str | torch.device) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UserError(f"cannot compute on {str(name)!r}: {reason}", "use --device cpu") from None
     return torch.device(name)
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether `torch.compile` finds what it needs; beyond the CPU it is taken on trust."""
+    return device.type != "cpu" or any(map(shutil.which, COMPILERS))
+
+
+def require_compiler(device: torch.device) -> None:
+    """Refuse to compile where it cannot be done.
+
+    Raises:
+        UserError: there is no C++ compiler.
+    """
+    if not can_compile(device):
+        raise UserError("compile needs a C++ compiler", "install one, such as g++, or leave it out")

@@ -14,6 +14,7 @@ from bluref.restore.engines.engine import MAX_COMPILED, Compiled, Setting
 from bluref.restore.engines.engine_choice import fastest_engine
 from bluref.restore.files import save_network
 from bluref.restore.networks.nafnet import NAFNet, NAFNetConfig
+from bluref.weights import device
 
 pytestmark = pytest.mark.slow
 
@@ -148,7 +149,7 @@ def test_an_unknown_engine_is_refused(network):
 
 
 def test_compile_without_a_compiler_is_told(monkeypatch):
-    monkeypatch.setattr(engine.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(device.shutil, "which", lambda _name: None)
     assert "C++ compiler" in engine.why_not("compile", EXACT).problem
 
 

@@ -6,7 +6,6 @@ is torch as it is and follows weights that go on changing; the others keep what 
 
 import copy
 import importlib.util
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -22,6 +21,7 @@ from bluref.restore.engines.runtimes import OnnxRuntime, OpenVINO
 from bluref.restore.networks.nafnet import NAFNet
 from bluref.restore.networks.padding import pad_to_multiple
 from bluref.restore.networks.pooling import local_pooling
+from bluref.weights.device import can_compile
 
 Engine: TypeAlias = Callable[[Tensor], Tensor]
 EngineName = Literal["auto", "eager", "compile", "onnxruntime", "openvino"]
@@ -31,7 +31,6 @@ MAX_COMPILED = 3
 """Picture sizes that `compile` compiles for; each takes a minute, and others run eagerly."""
 
 _MODULES = {"onnxruntime": ("onnx", "onnxruntime"), "openvino": ("onnx", "openvino")}
-_COMPILERS = ("c++", "g++", "clang++", "cl")
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,7 @@ def why_not(name: EngineName, setting: Setting) -> UserError | None:
     if missing:
         problem = f"the engine {name} needs {' and '.join(missing)}, not installed here"
         return UserError(problem, "pip install 'bluref[export]'")
-    if (
-        name == "compile"
-        and setting.device.type == "cpu"
-        and not any(map(shutil.which, _COMPILERS))
-    ):
+    if name == "compile" and not can_compile(setting.device):
         return UserError("the engine compile needs a C++ compiler", "install one, such as g++")
     if name in _MODULES and setting.device.type != "cpu":
         return UserError(f"the engine {name} runs on the CPU alone", "choose the engine eager")
