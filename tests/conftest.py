@@ -7,6 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from jaxtyping import config
+
+from bluref.restore.networks.backbones import BACKBONES
+from bluref.restore.networks.nafnet import NAFNetConfig
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,20 @@ def parity():
     if not folder.is_dir():
         pytest.skip(f"no parity fixtures in {folder}; set BLUREF_PARITY to their folder")
     return Parity(folder, os.environ.get("BLUREF_PARITY_TAG", "public"))
+
+
+@pytest.fixture(scope="module")
+def thin():
+    """What tests train in this process: `small` by name, at a fraction of its cost."""
+    small = BACKBONES["small"]
+    BACKBONES["small"] = NAFNetConfig(width=4, encoder=(1,), middle=0, decoder=(1,))
+    yield
+    BACKBONES["small"] = small
+
+
+@pytest.fixture(scope="module")
+def unchecked():
+    """No checks of shapes, for what is trained many times over: others train it under them."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

@@ -1,5 +1,6 @@
 """`bluref study`, as a user runs it."""
 
+import csv
 import json
 
 import pytest
@@ -16,7 +17,7 @@ from bluref.train.run import TrainResult
 from bluref.train.studies import study as module
 from bluref.train.studies.study_results import ROW
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin")]
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,14 @@ def test_a_study_tells_machines_rows_and_shares(training, study, tmp_path, capsy
     assert (share["method"], share["delta"], share["spread"]) == ("robust", 1, None)
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"runs", "table.csv", "shares.csv", "table.md", "table.png"}
+    place = tmp_path / "out" / "runs" / "robust-d1-n2-small-s0"
+    with (place / "scenes.csv").open(newline="") as file:
+        scenes = list(csv.DictReader(file))
+    assert [(scene["part"], scene["clip"]) for scene in scenes] == [
+        ("test", "scene"),
+        ("train", "scene"),
+    ]
+    assert (place / "worst.jpg").is_file()
 
 
 def test_without_json_the_table_is_for_people_and_done_is_done(training, study, tmp_path, capsys):

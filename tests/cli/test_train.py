@@ -8,8 +8,9 @@ import torch.nn.functional as F
 
 from bluref.cli.main import main
 from bluref.media.picture import read_picture, write_picture
+from bluref.report.worst_sheet import SIDE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin", "unchecked")]
 
 SETTINGS = [
     "--no-check",
@@ -33,7 +34,7 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(data, tmp_path_factory):
+def run(thin, data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     assert main(["train", str(data), "-o", str(folder), *SETTINGS]) == 0
     return folder
@@ -110,6 +111,17 @@ def test_eval_prints_the_identity_beside_the_model(data, run, capsys):
     assert abs(told["psnr"] - told["identity"]["psnr"]) < 3
     assert main(["eval", str(data), "--model", str(run)]) == 0
     assert "blurry input > output of the model" in capsys.readouterr().out
+
+
+def test_eval_shows_where_the_model_fails(data, run, tmp_path, capsys):
+    picture = tmp_path / "worst.jpg"
+    line = ["eval", str(data), "--model", str(run), "--worst", str(picture), "--json"]
+    assert main(line) == 0
+    (clip,) = json.loads(capsys.readouterr().out)["clips"]
+    assert clip["clip"] == "scene"
+    assert 0 <= clip["below_input"] <= 5
+    assert clip["gain"] == pytest.approx(clip["psnr"] - clip["input_psnr"], abs=0.011)
+    assert read_picture(picture).shape[-1] >= 3 * SIDE
 
 
 def test_eval_without_truth_says_so(data, run, capsys):

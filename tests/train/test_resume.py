@@ -6,16 +6,17 @@ import signal
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import yaml
 
 from bluref.errors import UserError
+from bluref.restore.networks.backbones import BACKBONES
 from bluref.train.observe import Observer
 from bluref.train.run import train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin", "unchecked")]
 
 
 class Killed(BaseException):
@@ -23,7 +24,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def straight(footage, recipe, tmp_path_factory):
+def straight(thin, unchecked, footage, recipe, tmp_path_factory):
     """An uninterrupted run."""
     run = tmp_path_factory.mktemp("straight") / "run"
     train(footage, run, recipe)
@@ -61,6 +62,8 @@ def test_death_at_any_flush_to_disk_costs_nothing(
 KILL = """
     import os, signal, sys
     from pathlib import Path
+    from bluref.restore.networks.backbones import BACKBONES
+    from bluref.restore.networks.nafnet import NAFNetConfig
     from bluref.train import checkpoint
     from bluref.train.observe import Observer
     from bluref.train.recipe import Recipe
@@ -69,6 +72,7 @@ KILL = """
     import torch
 
     torch.set_num_threads(int(sys.argv[4]))
+    BACKBONES["small"] = NAFNetConfig(**eval(sys.argv[6]))
     moment = sys.argv[3]
 
     def die():
@@ -105,8 +109,9 @@ def test_kill_9_and_resume_equals_uninterrupted(
     run = tmp_path / "run"
     arguments = [str(footage), str(run), moment, str(torch.get_num_threads())]
     settings = {k: v for k, v in recipe.__dict__.items() if v is not None}
+    network = asdict(BACKBONES["small"])
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILL), *arguments, repr(settings)],
+        [sys.executable, "-c", textwrap.dedent(KILL), *arguments, repr(settings), repr(network)],
         capture_output=True,
         check=False,
         timeout=120,

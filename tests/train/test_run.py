@@ -24,7 +24,7 @@ from bluref.train.observe import Observer
 from bluref.train.run import train
 from bluref.weights import device
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin")]
 
 
 def test_a_run_leaves_everything_one_needs(footage, recipe, tmp_path):

@@ -34,7 +34,7 @@ from bluref.train.validation import (
     read_validation,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin", "unchecked")]
 
 FRAMES, SIDE = 32, 80
 
@@ -64,7 +64,7 @@ def footage_recipe(recipe):
 
 
 @pytest.fixture(scope="module")
-def straight(clip, footage_recipe, tmp_path_factory):
+def straight(thin, unchecked, clip, footage_recipe, tmp_path_factory):
     """An uninterrupted run, and what it returned."""
     run = tmp_path_factory.mktemp("straight") / "run"
     return run, train(clip, run, footage_recipe)
@@ -242,7 +242,7 @@ def worse_and_worse(patch):
 
 
 @pytest.fixture(scope="module")
-def stopped(clip, footage_recipe, tmp_path_factory):
+def stopped(thin, unchecked, clip, footage_recipe, tmp_path_factory):
     """A run of eight steps that nothing makes better after the second, and what it returned."""
     run = tmp_path_factory.mktemp("stopped") / "run"
     patient = replace(footage_recipe, patience=2, steps=8)

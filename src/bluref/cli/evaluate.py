@@ -32,8 +32,12 @@ class Options:
     local_pooling: bool = True
     """Pool locally, over windows of the training size, instead of over the whole picture."""
 
+    worst: Path | None = None
+    """Write a picture there: of each clip the place in which the output loses most against the
+    input, beside the truth."""
+
     json: bool = False
-    """Print one JSON object: images, psnr, ssim, ssim3d, identity, protocol."""
+    """Print one JSON object: images, psnr, ssim, ssim3d, identity, clips, protocol."""
 
 
 def run(options: Options) -> int:
@@ -41,6 +45,8 @@ def run(options: Options) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
+    from bluref.media.picture import write_picture
+    from bluref.report.worst_sheet import about_clips, worst_sheet
     from bluref.restore.deblurrer import Deblurrer
     from bluref.train.evaluate import PROTOCOL, evaluate
 
@@ -55,11 +61,14 @@ def run(options: Options) -> int:
             every=options.every,
             tell=lambda done, total: progress.update(task, completed=done, total=total),
         )
+    if options.worst is not None:
+        write_picture(worst_sheet(found), options.worst)
     if options.json:
         told = {
             "images": found.images,
             **asdict(found.scores),
             "identity": asdict(found.identity),
+            "clips": about_clips(found),
             "protocol": PROTOCOL,
         }
         sys.stdout.write(json.dumps(told) + "\n")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from bluref.report.study_table import write_tables
 from bluref.report.watch import Watch
+from bluref.report.worst_sheet import write_worst
+from bluref.train.evaluate import Evaluation
 from bluref.train.studies.study import StudyObserver
 from bluref.train.studies.study_results import Result
 
@@ -32,6 +34,10 @@ class StudyWatch(Watch, StudyObserver):
     def on_judge(self, done: int, total: int) -> None:
         """Show how many pictures are measured."""
         self.show("measuring", done, total)
+
+    def on_judged(self, place: Path, parts: Sequence[tuple[str, Evaluation]]) -> None:
+        """Write which clips it helps and where it fails."""
+        write_worst(parts, place)
 
     def on_results(self, results: Sequence[Result]) -> None:
         """Write the tables, so that a study that is left has them too."""

@@ -13,6 +13,7 @@ from bluref.frames.clip import Frame
 from bluref.frames.layouts import find_clips
 from bluref.measure import psnr as psnr_module
 from bluref.measure import ssim as ssim_module
+from bluref.measure.worst import Window, worst_window
 from bluref.media.picture import read_picture
 
 Image = Float[Tensor, "1 3 h w"]
@@ -34,6 +35,25 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Worst:
+    """The place of a clip in which a network's output loses most against its input.
+
+    Attributes:
+        frame: the picture.
+        window: where in it, and what is lost.
+        blurry: what the window shows of the input.
+        output: of the network's output.
+        truth: of the truth.
+    """
+
+    frame: Frame
+    window: Window
+    blurry: Float[Tensor, "1 3 a b"]
+    output: Float[Tensor, "1 3 a b"]
+    truth: Float[Tensor, "1 3 a b"]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What a network is worth on a data set.
 
@@ -42,12 +62,16 @@ class Evaluation:
         scores: of the network's output.
         identity: of the blurry input itself.
         per_clip: clip -> (scores, identity).
+        below: clip -> number of pictures whose PSNR lies below that of the input.
+        worst: clip -> where it loses most.
     """
 
     images: int
     scores: Scores
     identity: Scores
     per_clip: dict[str, tuple[Scores, Scores]]
+    below: dict[str, int]
+    worst: dict[str, Worst]
 
 
 PROTOCOL = {
@@ -103,14 +127,19 @@ def evaluate_pairs(
         UserError: a picture cannot be read, or a pair differs in size.
     """
     by_clip: dict[str, list[tuple[Scores, Scores]]] = {}
+    worst: dict[str, Worst] = {}
     for done, (blurry, truth) in enumerate(pairs, start=1):
         image, sharp = read_picture(blurry.path), read_picture(truth.path)
         if image.shape != sharp.shape:
             raise UserError(
                 f"{blurry.path} and {truth.path} differ in size", "give pictures of one size"
             )
-        both = _score(deblur(image), sharp), _score(image, sharp)
-        by_clip.setdefault(blurry.clip, []).append(both)
+        output = psnr_module.on_8_bit(deblur(image))
+        by_clip.setdefault(blurry.clip, []).append((_score(output, sharp), _score(image, sharp)))
+        place = _worst(blurry, image, output, sharp)
+        known = worst.get(blurry.clip)
+        if known is None or _lost(place.window) > _lost(known.window):
+            worst[blurry.clip] = place
         tell(done, len(pairs))
     every_pair = [both for of_clip in by_clip.values() for both in of_clip]
     return Evaluation(
@@ -121,6 +150,11 @@ def evaluate_pairs(
             clip: (_mean([s for s, _ in of_clip]), _mean([i for _, i in of_clip]))
             for clip, of_clip in by_clip.items()
         },
+        below={
+            clip: sum(output.psnr < identity.psnr for output, identity in of_clip)
+            for clip, of_clip in by_clip.items()
+        },
+        worst=worst,
     )
 
 
@@ -141,6 +175,17 @@ def paired_frames(
             f"{data} holds no pairs to measure on", "give a tree of SCENE/blur and SCENE/sharp"
         )
     return pairs
+
+
+def _worst(frame: Frame, blurry: Image, output: Image, truth: Image) -> Worst:
+    window = worst_window(output, blurry, truth)
+    shown = (window.cut(image).clone() for image in (blurry, output, truth))
+    return Worst(frame, window, *shown)
+
+
+def _lost(window: Window) -> float:
+    """Mean squared error that the output adds."""
+    return float(10 ** (-window.after / 10) - 10 ** (-window.before / 10))
 
 
 def _score(image: Image, truth: Image) -> Scores:

@@ -8,6 +8,10 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
+LONG = pytest.mark.skipif(
+    "BLUREF_LONG" not in os.environ, reason="takes minutes; set BLUREF_LONG=1"
+)
+
 ROWS = """
 import sys, torch
 from bluref.restore.deblurrer import Deblurrer
@@ -44,7 +48,7 @@ folder, side, budget = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 network = NAFNet(NAFNetConfig(width=2, encoder=(1,), middle=1, decoder=(1,)))
 for value in network.ending.parameters():
     value.data.zero_()  # it adds nothing
-deblurrer = Deblurrer(network, training_size=64, precision="fp32")
+deblurrer = Deblurrer(network, training_size=None, precision="fp32")
 report = deblur_photo(
     folder / "in.tif", folder / "out.tif", deblurrer, PhotoOptions(memory=budget * 2**20)
 )
@@ -93,16 +97,11 @@ def test_every_engine_stays_within_its_memory(engine):
     ("height", "width", "budget", "channels"),
     [
         (4000, 6000, 700, 24),
-        (8000, 12500, 700, 4),
-        pytest.param(
-            20000, 20000, 900, 4,
-            marks=pytest.mark.skipif(
-                "BLUREF_LONG" not in os.environ, reason="takes minutes; set BLUREF_LONG=1"
-            ),
-        ),
+        pytest.param(8000, 12500, 700, 4, marks=LONG),
+        pytest.param(20000, 20000, 900, 4, marks=LONG),
     ],
     ids=["24 megapixels", "100 megapixels", "400 megapixels"],
-)  # fmt: skip
+)
 def test_a_large_picture_stays_within_its_memory(height, width, budget, channels):
     tiles, most = peak(height, width, budget, channels=channels)
     assert tiles > 4

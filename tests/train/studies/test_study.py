@@ -230,6 +230,7 @@ def test_what_was_made_of_the_footage_is_shared_and_gone_at_the_end(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("thin")
 def test_a_tiny_study_from_beginning_to_end(footage, recipe, tmp_path):
     """Really trained: stopped in the first run by a person, gone on with."""
     study = Study(
@@ -308,6 +309,7 @@ def test_without_a_teacher_there_is_no_student(training, taught, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("thin")
 def test_a_student_is_taught_for_real(taught, recipe, tmp_path):
     done = run_study(replace(taught, recipe=recipe, every_train=1), tmp_path / "study")
     assert done.failed == []

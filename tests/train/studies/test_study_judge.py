@@ -42,9 +42,11 @@ def mean_psnr(images, truths):
 
 @pytest.mark.slow
 def test_the_identity_is_what_evaluate_says_and_gains_nothing(footage):
-    found = judge(footage, Recipe()).network(
+    found, parts = judge(footage, Recipe()).network(
         Deblurrer.identity(), Recipe(), tell=lambda done, total: None
     )
+    assert [name for name, _ in parts] == ["test", "train"]
+    assert [part.scores.psnr for _, part in parts] == [found.psnr_test, found.psnr_train_frames]
     told = evaluate(Deblurrer.identity(), footage, part="test")
     assert found.psnr_test == pytest.approx(told.scores.psnr)
     assert found.psnr_test == pytest.approx(found.input_psnr_test, abs=1e-4)
@@ -61,7 +63,7 @@ def test_training_frames_are_the_blurry_half_of_the_split(footage):
     }
     for split, images in mine.items():
         recipe = Recipe(split=split)
-        found = judge(footage, recipe, every_test=8).network(
+        found, _ = judge(footage, recipe, every_test=8).network(
             Deblurrer.identity(), recipe, tell=lambda done, total: None
         )
         assert found.psnr_train_frames == pytest.approx(mean_psnr(images, sharp), abs=1e-4)

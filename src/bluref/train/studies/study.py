@@ -15,6 +15,7 @@ from typing import Any
 from bluref.errors import UserError
 from bluref.media.whole import write_text_whole
 from bluref.restore.deblurrer import Deblurrer
+from bluref.train.evaluate import Evaluation
 from bluref.train.make_pairs import make_pairs
 from bluref.train.metrics import read_metrics
 from bluref.train.observe import Observer
@@ -38,6 +39,9 @@ class StudyObserver(Observer):
 
     def on_judge(self, done: int, total: int) -> None:
         """Pictures are being deblurred and compared with their truth."""
+
+    def on_judged(self, place: Path, parts: Sequence[tuple[str, Evaluation]]) -> None:
+        """What a network is worth, on the test scenes first: its run folder, parts by name."""
 
     def on_results(self, results: Sequence["Result"]) -> None:
         """What is known so far."""
@@ -121,7 +125,7 @@ def _measure(
 ) -> Measured | None:
     place = folder / "runs" / run.name
     if run.kind == IDENTITY:
-        measured = judge.network(Deblurrer.identity(), run.recipe, tell=observer.on_judge)
+        measured, _ = judge.network(Deblurrer.identity(), run.recipe, tell=observer.on_judge)
     elif run.kind == COPY:
         measured = judge.copies(run.recipe, tell=observer.on_judge)
     else:
@@ -132,7 +136,7 @@ def _measure(
         if not done.finished:
             return None
         rows = read_metrics(place / "metrics.csv")
-        measured = judge.network(
+        measured, parts = judge.network(
             Deblurrer.from_pretrained(place),
             run.recipe,
             tell=observer.on_judge,
@@ -140,6 +144,7 @@ def _measure(
             coverage=at_the_end(rows, "coverage"),
             hours=(float(rows[-1]["seconds"]) if rows else done.seconds) / 3600,
         )
+        observer.on_judged(place, parts)
     told = {"format": FORMAT, **_key(study, run), "measured": asdict(measured)}
     write_text_whole(place / "result.json", json.dumps(told, indent=1) + "\n")
     _take_back(place)

@@ -58,8 +58,8 @@ class Judge:
         *,
         tell: Tell,
         **figures: float | None,
-    ) -> Measured:
-        """The figures of a network.
+    ) -> tuple[Measured, list[tuple[str, Evaluation]]]:
+        """The figures of a network, and what they are the means of, part by part.
 
         Args:
             deblur: the network.
@@ -68,13 +68,14 @@ class Judge:
             figures: of training, as `Measured` names them.
         """
         test, train = _compare(deblur, *(self._pairs(recipe, part) for part in PARTS), tell=tell)
-        return _measured(
+        measured = _measured(
             test,
             train,
             input_psnr_test=test.identity.psnr,
             input_psnr_train_frames=train.identity.psnr,
             **figures,
         )
+        return measured, list(zip(PARTS, (test, train), strict=True))
 
     def copies(self, recipe: Recipe, *, tell: Tell) -> Measured:
         """The figures of the reference that is nearest to the truth in PSNR, copied as it is.
