@@ -1,6 +1,6 @@
 """Where in a picture an output loses most against its input."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -53,11 +53,10 @@ def worst_window(
         truth: what both should be.
     """
     rise = ((output - truth).square() - (blurry - truth).square()).mean(dim=1, keepdim=True)
-    sides = tuple(min(SIDE, side) for side in rise.shape[-2:])
-    means = F.avg_pool2d(rise.double(), sides, stride=STEP)
+    height, width = (min(SIDE, side) for side in rise.shape[-2:])
+    means = F.avg_pool2d(rise.double(), (height, width), stride=STEP)
     row, column = divmod(int(means.argmax()), means.shape[-1])
-    at = Window(row * STEP, column * STEP, *sides, before=0.0, after=0.0)
-    before, after = (
-        min(psnr(at.cut(image), at.cut(truth)).item(), 99.0) for image in (blurry, output)
-    )
-    return Window(at.top, at.left, *sides, before=before, after=after)
+    place = Window(row * STEP, column * STEP, height, width, before=0.0, after=0.0)
+    sharp = place.cut(truth)
+    before, after = (min(psnr(place.cut(image), sharp).item(), 99.0) for image in (blurry, output))
+    return replace(place, before=before, after=after)
