@@ -119,5 +119,5 @@ def test_a_shipped_study_can_be_read(name):
     study = read_study(Path(name), data=Path("there"))
     assert study.recipe.steps == (400_000 if name in PAPER else study.recipe.steps)
     if name.endswith("-small"):
-        assert study.recipe.steps == 2400
+        assert study.recipe.steps <= 2400
         assert study.base.backbone == "small"
