@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from bluref.degrade.kernels import (
     MotionConfig,
     draw_paths,
+    drawn_lengths,
     motion_kernel,
     random_kernels,
     random_paths,
@@ -116,6 +117,8 @@ def test_directions_are_drawn_evenly():
         {"size": 8},
         {"length": (0.0, 33.0)},
         {"length": (-1.0, 3.0)},
+        {"length": (3.0, 1.0, 4.0)},
+        {"length": (3.0,)},
         {"shaky": 2.0},
         {"inertia": 1.0},
     ],
@@ -123,3 +126,18 @@ def test_directions_are_drawn_evenly():
 def test_impossible_choices_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         MotionConfig(**wrong)
+
+
+def test_lengths_follow_the_quantiles_given():
+    """Half of all between 2 and 3 pixels, half between 3 and 20."""
+    config = MotionConfig(length=(2.0, 3.0, 20.0), size=33, shaky=0.0)
+    paths = random_paths(generator(), 4000, config)
+    travelled = paths.diff(dim=1).norm(dim=-1).sum(dim=1)
+    expected = torch.tensor([2.5, 2.9, 11.5])
+    found = travelled.quantile(torch.tensor([0.25, 0.45, 0.75]))
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0)
+
+
+def test_two_quantiles_are_the_bounds_of_a_uniform_length():
+    chance = torch.tensor([0.0, 0.25, 1.0])
+    assert drawn_lengths((1.0, 5.0), chance).tolist() == [1.0, 2.0, 5.0]

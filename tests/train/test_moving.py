@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 from tests.train.conftest import panorama
 
+from bluref.degrade.kernels import MotionConfig
 from bluref.media.picture import write_picture
-from bluref.train import moving
+from bluref.train import moving, run
+from bluref.train.batches import SyntheticBatches
 from bluref.train.observe import Observer
 from bluref.train.run import train
 
@@ -86,3 +88,32 @@ def test_single_photographs_are_blurred_by_random_kernels(recipe, tmp_path):
     heard = Listening()
     train(data, tmp_path / "run", replace(recipe, steps=1), observer=heard)
     assert any("no frame has a neighbour in time" in text for text in heard.messages)
+
+
+@pytest.mark.parametrize("exposure", [5 / 3, 0.5])
+def test_random_kernels_are_as_long_as_the_footages_own_blur(
+    footage, recipe, tmp_path, monkeypatch, exposure
+):
+    """Everything moves by three pixels per frame, as long as the shutter is open."""
+    seen = []
+
+    def spy(frames, store, drawing, synthesis):
+        seen.append(synthesis.motion.length)
+        return SyntheticBatches(frames, store, drawing, synthesis)
+
+    monkeypatch.setattr(run, "SyntheticBatches", spy)
+    kernels = replace(recipe, steps=1, blur="kernels", exposure=exposure)
+    train(footage, tmp_path / "run", kernels)
+    assert len(seen[0]) == moving.QUANTILES
+    middle = seen[0][moving.QUANTILES // 4 : -moving.QUANTILES // 4]
+    assert middle == pytest.approx([3 * exposure] * len(middle), rel=0.1)
+    assert all(lengths == seen[0] for lengths in seen)
+
+
+def test_where_no_motion_is_known_kernels_are_of_any_length(footage, recipe, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        run, "SyntheticBatches", lambda *given: seen.append(given[3]) or SyntheticBatches(*given)
+    )
+    train(footage, tmp_path / "run", replace(recipe, steps=1, blur="kernels", gate=0.0))
+    assert seen[0].motion.length == MotionConfig().length

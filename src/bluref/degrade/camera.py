@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bluref.degrade.kernels import MotionConfig, random_kernels
+from bluref.degrade.kernels import MotionConfig, drawn_lengths, random_kernels
 from bluref.degrade.noise import NoiseConfig
 from bluref.degrade.stages import Blur, Grain, Jpeg, Resize, SensorNoise, Stage, lens_kernel
 from bluref.degrade.tone import Tone, ToneConfig, random_tone
@@ -166,9 +166,9 @@ def _random_blur(generator: torch.Generator, config: CameraConfig) -> Blur | Non
     chance = torch.rand(5, generator=generator).tolist()
     moving, lens = chance[0] < config.moving, chance[1] < config.lens
     varying = moving and chance[2] < config.varying
-    lengths = [_uniform(generator, config.motion.length)] if moving else [0.0]
+    lengths = [_length(generator, config.motion)] if moving else [0.0]
     if varying:  # elsewhere things move too, or stand still as what a camera follows does
-        lengths.append(_uniform(generator, config.motion.length) if chance[3] < 0.6 else 0.0)
+        lengths.append(_length(generator, config.motion) if chance[3] < 0.6 else 0.0)
     if not moving and not lens:
         return None
     side = _side(max(lengths))
@@ -200,6 +200,10 @@ def _random_noise(generator: torch.Generator, config: CameraConfig) -> Stage:
 def _side(length: float) -> int:
     """An odd side that holds a path of this length unless nearly all its time is at one end."""
     return 2 * int(0.6 * length + 1) + 1
+
+
+def _length(generator: torch.Generator, motion: MotionConfig) -> float:
+    return drawn_lengths(motion.length, torch.rand(1, generator=generator)).item()
 
 
 def _uniform(generator: torch.Generator, bounds: tuple[float, float]) -> float:

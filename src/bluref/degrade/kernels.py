@@ -26,8 +26,9 @@ class MotionConfig:
     most kernels are; the rest are the hooks and knots of a shaking hand.
     """
 
-    length: tuple[float, float] = (0.0, 30.0)
-    """Shortest and longest path, in pixels; drawn uniformly between the two."""
+    length: tuple[float, ...] = (0.0, 30.0)
+    """Quantiles of the lengths of paths in pixels, at equal steps from the shortest to the longest;
+    drawn uniformly between each two, so that two values are the bounds of a uniform length."""
 
     size: int = 33
     """Side of the kernels in pixels, odd."""
@@ -51,11 +52,15 @@ class MotionConfig:
     """White part of the random velocity of shaky kernels, over the inertial one."""
 
     def __post_init__(self) -> None:
-        shortest, longest = self.length
+        lengths = self.length
         if self.size < 1 or self.size % 2 == 0:
             raise ValueError(f"size must be odd and positive, got {self.size}")
-        if not 0 <= shortest <= longest <= self.size - 1:
-            raise ValueError(f"need 0 <= length <= size - 1 = {self.size - 1}, got {self.length}")
+        rising = len(lengths) > 1 and tuple(sorted(lengths)) == lengths
+        if not (rising and lengths[0] >= 0 and lengths[-1] <= self.size - 1):
+            raise ValueError(
+                f"need two rising values of length at least, in [0, size - 1 = {self.size - 1}], "
+                f"got {lengths}"
+            )
         if not 0 <= self.shaky <= 1:
             raise ValueError(f"shaky must lie in [0, 1], got {self.shaky}")
         if not 0 <= self.inertia < 1:
@@ -101,8 +106,7 @@ def random_paths(
     noise = torch.randn(count, 3, steps, 2, generator=generator)
     struck = torch.rand(count, steps, 1, generator=generator) < config.impulses / steps
     shaky = chance[:, 0, None, None] < config.shaky  # b 1 1
-    shortest, longest = config.length
-    length = shortest + (longest - shortest) * chance[:, 1, None, None]
+    length = drawn_lengths(config.length, chance[:, 1])[:, None, None]
 
     decay: float = config.inertia ** (MOMENTS / steps)
     kicks = KICK * (steps / MOMENTS) ** 0.5 * noise[:, 1] * struck
@@ -118,6 +122,14 @@ def random_paths(
     travelled: Tensor = velocity.norm(dim=-1).sum(dim=1)[:, None, None]
     path = (velocity / travelled * length).cumsum(dim=1)
     return path - path.mean(dim=1, keepdim=True)
+
+
+def drawn_lengths(quantiles: tuple[float, ...], chance: Float[Tensor, " b"]) -> Float[Tensor, " b"]:
+    """A length in pixels for each number in [0, 1]; `quantiles` as in `MotionConfig.length`."""
+    table, place = chance.new_tensor(quantiles), chance * (len(quantiles) - 1)
+    below = place.long().clamp(max=len(quantiles) - 2)
+    low: Tensor = table[below]
+    return low + (table[below + 1] - low) * (place - below)
 
 
 def draw_paths(paths: Float[Tensor, "b n 2"], *, size: int) -> Float[Tensor, "b k k"]:

@@ -36,6 +36,10 @@ class FootageMotion:
         """The frame with its neighbours; None if it has none."""
         return self._by_frame.get(frame)
 
+    def size(self, sample: Sample) -> tuple[int, int]:
+        """Height and width of its frame."""
+        return self.bank.store.size(sample.blurry)
+
     @cached_property
     def _intervals(self) -> dict[str, int]:
         """The smallest step between frame numbers of each clip: it may keep every k-th frame."""

@@ -17,8 +17,10 @@ from bluref.frames.references import Sample
 from bluref.media.whole import write_text_whole
 from bluref.pseudo.bank import Bank
 from bluref.pseudo.exposure import ExposureFit, fit_exposure
+from bluref.pseudo.gate import LOST
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
+from bluref.pseudo.targets import whole_frame
 from bluref.train.data import TrainingData
 from bluref.train.observe import Observer
 from bluref.train.processes import Processes
@@ -28,6 +30,11 @@ from bluref.train.recipe import Recipe
 # Frame intervals, where the footage does not tell: cameras can hardly leave it open for longer.
 USUAL = 1.0
 FIT = "exposure.json"
+# For lengths of blur: frames that are looked at, of each every n-th pixel of known motion, and
+# how finely lengths are told.
+LOOKED_AT = 24
+THINNED = 97
+QUANTILES = 21
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,26 @@ class Moving:
     def around(self, drawn: Sequence[tuple[Sample, Crop]]) -> Reblur:
         """How boxes of blurry frames came to be blurry; of a frame alone nothing is sure."""
         return joined([self._around(sample.blurry, crop) for sample, crop in drawn])
+
+    def lengths(self, frames: Sequence[Frame]) -> tuple[float, ...] | None:
+        """How far blur smears what frames show: quantiles in pixels, the extremes among them.
+
+        Args:
+            frames: blurry ones; `LOOKED_AT` of them are looked at, evenly spread.
+
+        Returns:
+            None where nothing sure is known of their motion.
+        """
+        known = [s for s in map(self.motion.sample, frames) if s is not None]
+        seen = []
+        for sample in known[:: max(len(known) // LOOKED_AT, 1)]:
+            motion, sure = self.motion.around(sample, whole_frame(self.motion.size(sample)))
+            seen.append(motion.blur(self.exposure)[sure >= LOST][::THINNED])
+        pixels = torch.cat(seen) if seen else torch.empty(0)
+        if not len(pixels):
+            return None
+        levels = torch.linspace(0, 1, QUANTILES)
+        return tuple(pixels.float().quantile(levels).tolist())
 
     def digest(self, frame: Frame) -> str | None:
         """Of what is known of a frame's motion; None if nothing is."""

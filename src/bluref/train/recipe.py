@@ -72,7 +72,7 @@ class Recipe(schedule.Schedule):
 
     blur: str = "motion"
     """What sharp frames are blurred by: motion, the footage's own, which the matcher finds between
-    neighbours in time; or kernels, random shakes of a hand."""
+    neighbours in time; or kernels, random shakes of a hand, as long as that motion."""
 
     exposure: float | None = None
     """How long the shutter was open for the blurry frames, in frame intervals; if not given, found

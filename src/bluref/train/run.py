@@ -4,12 +4,14 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bluref.degrade.synthesis import SynthesisConfig
 from bluref.errors import UserError
 from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
@@ -167,10 +169,23 @@ class _Given:
         )
         return HeldOutValidation(run, self.held, judging, upto=step)
 
+    @cached_property
+    def _kernels(self) -> SynthesisConfig:
+        """Random kernels as long as the footage's own blur, where that is known."""
+        usual = SynthesisConfig()
+        if self.moving is None:
+            return usual
+        found = self.moving.lengths([sample.blurry for sample in self.found.samples])
+        if found is None:
+            return usual
+        longest = float(usual.motion.size - 1)
+        fitted = replace(usual.motion, length=tuple(min(length, longest) for length in found))
+        return replace(usual, motion=fitted)
+
     def synthetic(self, drawing: Drawing) -> BatchAt:
         """Sharp frames blurred by the footage's own motion, or by random kernels."""
         if self.moving is None or self.recipe.blur == "kernels":
-            return SyntheticBatches(self.found.sharp, self.store, drawing)
+            return SyntheticBatches(self.found.sharp, self.store, drawing, self._kernels)
         motion = self.moving.motion
         return MotionBatches(
             frames=self.found.sharp,
