@@ -8,7 +8,8 @@ the sharp truth, and its target is compared with the truth inside its own mask.
 
 "Gain" is what the loss sees: dB of the trust-weighted error of the target over that of the input.
 "Removed" is the share of the input's squared error that is gone where the target takes its place,
-by trust. With `--gate` each target is also judged by what it looks like when blurred again, the
+by trust. "Lean" is the share of the input's error that lives on in the target's, by regression: what
+a network learns to leave in, while the rest of the error averages out. With `--gate` each target is also judged by what it looks like when blurred again, the
 frame kept where it is hardly blurred, and matches refined. With `--network RUN` references are also
 matched on what that network makes of the frame, and, if there is a gate, its output is written with
 them, as `bluref mend --with-references` does it.
@@ -65,13 +66,19 @@ class Tally:
         gain = psnr_db(weighted[0]) - psnr_db(weighted[1])
         coverage = mask.float().mean().item()
         removed = (weighted[1] - weighted[0]) / (blurry - truth).square().mean().item()
-        self.rows[row].append((psnr_db(errors[0]), psnr_db(errors[1]), coverage, gain, removed))
+        wrong, blur = target.image - truth, blurry - truth
+        lean = (target.weight * wrong * blur).sum() / (target.weight * blur.square()).sum()
+        self.rows[row].append(
+            (psnr_db(errors[0]), psnr_db(errors[1]), coverage, gain, removed, lean.item())
+        )
 
     def print(self, delta: int) -> None:
         for (shown, method), values in self.rows.items():
-            target, identity, coverage, gain, removed = torch.tensor(values).mean(dim=0).tolist()
+            target, identity, coverage, gain, removed, lean = (
+                torch.tensor(values).mean(dim=0).tolist()
+            )
             cells = [delta, shown, method, f"{target:.2f}", f"{identity:.2f}", f"{coverage:.3f}"]
-            cells += [f"{gain:+.2f}", f"{removed:.3f}"]
+            cells += [f"{gain:+.2f}", f"{removed:.3f}", f"{lean:.3f}"]
             print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
@@ -160,8 +167,8 @@ def main() -> None:
     if options.gate and not options.exposure:
         parser.error("--gate needs --exposure; `bluref train` says what it finds")
     columns = ("delta", "matcher sees", "method", "target dB", "input dB in its mask")
-    print("|", " | ".join((*columns, "coverage", "gain", "removed")), "|")
-    print("|---" * 8 + "|")
+    print("|", " | ".join((*columns, "coverage", "gain", "removed", "lean")), "|")
+    print("|---" * 9 + "|")
     with tempfile.TemporaryDirectory() as folder:
         store = FrameStore(Path(folder))
         footage = split_clips(find_clips(options.data), "alternating", lambda frame: 0.0)
