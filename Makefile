@@ -6,8 +6,9 @@ WORKERS ?= 2
 
 bin := .venv/bin
 ready := .venv/.ready
-# One thread a worker: two torch processes of two threads each would fight over two cores.
-pytest := OMP_NUM_THREADS=1 $(bin)/pytest -n $(WORKERS)
+# One thread a worker: two torch processes of two threads each would fight over two cores. Each gets a
+# half of the suite in its order, so that what a file sets up is set up once, and then helps the other.
+pytest := OMP_NUM_THREADS=1 $(bin)/pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint

@@ -102,7 +102,7 @@ def test_random_kernels_are_as_long_as_the_footages_own_blur(
         return SyntheticBatches(frames, store, drawing, synthesis)
 
     monkeypatch.setattr(run, "SyntheticBatches", spy)
-    kernels = replace(recipe, steps=1, blur="kernels", exposure=exposure)
+    kernels = replace(recipe, steps=4, warm_start=3, blur="kernels", exposure=exposure)
     train(footage, tmp_path / "run", kernels)
     assert len(seen[0]) == moving.QUANTILES
     middle = seen[0][moving.QUANTILES // 4 : -moving.QUANTILES // 4]

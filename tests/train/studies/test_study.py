@@ -9,6 +9,7 @@ import yaml
 
 from bluref.errors import UserError
 from bluref.restore.deblurrer import Deblurrer
+from bluref.train.evaluate import Evaluation, Scores
 from bluref.train.recipe import Recipe
 from bluref.train.run import TrainResult
 from bluref.train.studies import study as module
@@ -53,7 +54,10 @@ class FakeJudge(Judge):
 
     def network(self, deblur, recipe, *, tell, **figures):
         tell(1, 1)
-        return Measured(20.0 + recipe.seed + self.every / 8, 0.9, 0.95, 22.0, 20.0, 19.0, **figures)
+        psnr = 20.0 + recipe.seed + self.every / 8
+        scores = Scores(psnr, 0.9, 0.95)
+        of_test = Evaluation(1, scores, scores, per_clip={}, below={}, worst={})
+        return Measured(psnr, 0.9, 0.95, 22.0, 20.0, 19.0, **figures), [("test", of_test)]
 
     def copies(self, recipe, *, tell):
         return Measured(15.0 + recipe.delta, 0.8, 0.85, 16.0)
@@ -202,6 +206,9 @@ def test_each_run_is_watched_by_an_observer_of_its_own(training, study, tmp_path
         def on_run(self, name, place, of):
             told.append((name, place, of))
 
+        def on_judged(self, place, parts):
+            told.append((place.name, [name for name, _ in parts]))
+
         def on_results(self, results):
             told.append(len(results))
 
@@ -210,7 +217,8 @@ def test_each_run_is_watched_by_an_observer_of_its_own(training, study, tmp_path
         yield Listening()
 
     run_study(replace(study, grid={}, rows=("identity",)), tmp_path / "study", watch=watch)
-    assert told == [("identity", 1, 2), 1, ("robust-d2-n6-small-s0", 2, 2), 2]
+    name = "robust-d2-n6-small-s0"
+    assert told == [("identity", 1, 2), 1, (name, 2, 2), (name, ["test"]), 2]
 
 
 @pytest.mark.parametrize("lent", ["frames", "motion"])
