@@ -8,9 +8,10 @@ the sharp truth, and its target is compared with the truth inside its own mask.
 
 "Gain" is what the loss sees: dB of the trust-weighted error of the target over that of the input.
 "Removed" is the share of the input's squared error that is gone where the target takes its place,
-by trust. "Lean" is the share of the input's error that lives on in the target's, by regression: what
-a network learns to leave in, while the rest of the error averages out. With `--gate` each target is also judged by what it looks like when blurred again, the
-frame kept where it is hardly blurred, and matches refined. With `--network RUN` references are also
+by trust. "Lean" is the share of the input's error that lives on in the target's, by regression:
+what a network learns to leave in, while the rest of the error averages out. With `--gate` each
+target is also judged by what it looks like when blurred again, the frame kept where it is hardly
+blurred, and matches refined. With `--network RUN` references are also
 matched on what that network makes of the frame, and, if there is a gate, its output is written with
 them, as `bluref mend --with-references` does it.
 """

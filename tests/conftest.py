@@ -62,6 +62,7 @@ def thin():
 @pytest.fixture(scope="module")
 def unchecked():
     """No checks of shapes, for what is trained many times over: others train it under them."""
+    before = config.jaxtyping_disable
     config.update("jaxtyping_disable", True)
     yield
-    config.update("jaxtyping_disable", False)
+    config.update("jaxtyping_disable", before)

@@ -12,9 +12,17 @@ def pictures(height=200, width=304):
     return blurry, truth
 
 
-@pytest.mark.parametrize(("top", "left"), [(0, 0), (48, 104), (200 - SIDE, 304 - SIDE)])
-def test_it_lies_where_the_output_was_spoilt(top, left):
-    blurry, truth = pictures()
+@pytest.mark.parametrize(
+    ("size", "top", "left"),
+    [
+        ((200, 304), 0, 0),
+        ((200, 304), 48, 104),
+        ((203, 309), 203 - SIDE, 309 - SIDE),
+        ((103, 97), 103 - SIDE, 97 - SIDE),
+    ],
+)
+def test_it_lies_where_the_output_was_spoilt(size, top, left):
+    blurry, truth = pictures(*size)
     output = (blurry + truth) / 2  # better everywhere
     spoilt = output[..., top : top + SIDE, left : left + SIDE]
     spoilt += 0.3
@@ -25,6 +33,19 @@ def test_it_lies_where_the_output_was_spoilt(top, left):
     assert found.before == pytest.approx(psnr(found.cut(blurry), found.cut(truth)).item())
     assert found.after == pytest.approx(psnr(found.cut(output), found.cut(truth)).item())
     assert found.after < found.before
+    assert found.lost == pytest.approx(
+        (found.cut(output) - found.cut(truth)).square().mean().item()
+        - (found.cut(blurry) - found.cut(truth)).square().mean().item(),
+        rel=1e-4,
+    )
+
+
+def test_the_last_rows_and_columns_are_looked_at():
+    blurry, truth = pictures(203, 309)
+    output = blurry.clone()
+    output[..., -3:, -3:] = 1 - truth[..., -3:, -3:]
+    found = worst_window(output, blurry, truth)
+    assert (found.top, found.left) == (203 - SIDE, 309 - SIDE)
 
 
 def test_where_nothing_is_lost_it_is_where_least_is_won():

@@ -7,7 +7,7 @@ import pytest
 from bluref.errors import UserError
 from bluref.report import demo
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unchecked")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

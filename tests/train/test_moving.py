@@ -90,11 +90,11 @@ def test_single_photographs_are_blurred_by_random_kernels(recipe, tmp_path):
     assert any("no frame has a neighbour in time" in text for text in heard.messages)
 
 
-@pytest.mark.parametrize("exposure", [5 / 3, 0.5])
+@pytest.mark.parametrize("exposure", [5 / 3, 0.5, 20.0])
 def test_random_kernels_are_as_long_as_the_footages_own_blur(
     footage, recipe, tmp_path, monkeypatch, exposure
 ):
-    """Everything moves by three pixels per frame, as long as the shutter is open."""
+    """All moves by three pixels per frame, as long as the shutter is open; kernels end at 32."""
     seen = []
 
     def spy(frames, store, drawing, synthesis):
@@ -106,7 +106,7 @@ def test_random_kernels_are_as_long_as_the_footages_own_blur(
     train(footage, tmp_path / "run", kernels)
     assert len(seen[0]) == moving.QUANTILES
     middle = seen[0][moving.QUANTILES // 4 : -moving.QUANTILES // 4]
-    assert middle == pytest.approx([3 * exposure] * len(middle), rel=0.1)
+    assert middle == pytest.approx([min(3 * exposure, 32.0)] * len(middle), rel=0.1)
     assert all(lengths == seen[0] for lengths in seen)
 
 
@@ -116,4 +116,14 @@ def test_where_no_motion_is_known_kernels_are_of_any_length(footage, recipe, tmp
         run, "SyntheticBatches", lambda *given: seen.append(given[3]) or SyntheticBatches(*given)
     )
     train(footage, tmp_path / "run", replace(recipe, steps=1, blur="kernels", gate=0.0))
+    assert seen[0].motion.length == MotionConfig().length
+
+
+def test_of_what_stands_still_no_length_is_known(footage, recipe, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        run, "SyntheticBatches", lambda *given: seen.append(given[3]) or SyntheticBatches(*given)
+    )
+    still = replace(recipe, steps=4, warm_start=3, blur="kernels", exposure=0.01)
+    train(footage, tmp_path / "run", still)
     assert seen[0].motion.length == MotionConfig().length

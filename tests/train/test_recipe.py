@@ -215,3 +215,9 @@ def test_a_matchers_recipe_survives_yaml():
     recipe = MatcherRecipe(strength=(0.1, 1.0), init="somewhere", blur=False)
     text = yaml.safe_dump(asdict(recipe))
     assert recipe_from(yaml.safe_load(text), MatcherRecipe, where="there") == recipe
+
+
+def test_a_threshold_that_changes_does_not_go_with_matching_by_it():
+    with pytest.raises(UserError, match="first_threshold"):
+        Recipe(strategy="sequential", first_threshold=0.9)
+    assert Recipe(strategy="sequential").first_threshold is None

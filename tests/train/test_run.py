@@ -271,3 +271,4 @@ def test_no_compiler_is_told_before_training(footage, recipe, tmp_path, monkeypa
     monkeypatch.setattr(device.shutil, "which", lambda _name: None)
     with pytest.raises(UserError, match=r"C\+\+ compiler"):
         train(footage, tmp_path / "run", replace(recipe, compile=True))
+    assert not (tmp_path / "run").exists()

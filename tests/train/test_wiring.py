@@ -15,8 +15,8 @@ from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.refine import Refine
 from bluref.restore.networks.backbones import build_backbone
 from bluref.train import run as module
-from bluref.train.banks import bank_of, gate_of, heed_motion, rising_of
-from bluref.train.batches import Drawing, PseudoBatches, Rising
+from bluref.train.banks import bank_of, course_of, gate_of, heed_motion
+from bluref.train.batches import Drawing, PseudoBatches, ThresholdCourse
 from bluref.train.deblurring import Deblurring
 from bluref.train.moving import Moving
 from bluref.train.recipe import Recipe
@@ -130,11 +130,11 @@ def test_references_are_evened_out_if_the_recipe_says_so(recipe, bank, tmp_path,
 
 def test_a_threshold_that_rises_silences_more_and_more(batches):
     """Step by step what a bank with that threshold would have said."""
-    rising = replace(batches, rising=Rising(0.9, 0.9998, begin=2, end=6))
+    changing = replace(batches, course=ThresholdCourse(0.9, 0.9998, begin=2, end=6))
     covered = []
     for step, threshold in ((2, 0.9), (4, 0.9499), (6, 0.9998)):
         batches.bank.threshold = threshold
-        assert torch.equal(batches(step).weight, rising(step).weight)
+        assert torch.equal(batches(step).weight, changing(step).weight)
         covered.append((batches(0).weight > 0).sum())  # of the same crops
     assert covered[0] > covered[-1]
 
@@ -143,12 +143,36 @@ def test_a_threshold_that_rises_silences_more_and_more(batches):
     ("step", "expected"), [(0, 0.2), (10, 0.2), (15, 0.5), (20, 0.8), (99, 0.8)]
 )
 def test_a_threshold_changes_evenly_between_two_steps(step, expected):
-    assert Rising(0.2, 0.8, begin=10, end=20).at(step) == pytest.approx(expected)
+    assert ThresholdCourse(0.2, 0.8, begin=10, end=20).at(step) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("first", [None, 0.9])
 def test_the_threshold_ends_where_the_bank_has_it(first, bank, recipe):
     changed = replace(recipe, first_threshold=first, warm_start=3, steps=12)
-    rising = rising_of(bank, changed)
-    expected = None if first is None else Rising(0.9, bank.threshold, begin=3, end=12)
-    assert rising == expected
+    course = course_of(bank, changed)
+    expected = None if first is None else ThresholdCourse(0.9, bank.threshold, begin=3, end=12)
+    assert course == expected
+
+
+@pytest.mark.slow
+def test_a_run_learns_by_the_course_of_its_threshold(footage, recipe, tmp_path, monkeypatch):
+    """It ends at the threshold that goes with a gate, and what people are shown follows it too."""
+    seen, shown = [], []
+    at, targets = ThresholdCourse.at, PseudoBatches.targets
+
+    def spy(course, step):
+        seen.append((course, step))
+        return at(course, step)
+
+    def watch(batches, *given, threshold):
+        shown.append(threshold)
+        return targets(batches, *given, threshold=threshold)
+
+    monkeypatch.setattr(ThresholdCourse, "at", spy)
+    monkeypatch.setattr(PseudoBatches, "targets", watch)
+    train(footage, tmp_path / "run", replace(recipe, matcher="compact", first_threshold=0.9))
+    assert {course for course, _ in seen} == {ThresholdCourse(0.9, 0.5, begin=3, end=12)}
+    # Batches of steps 3 to 11, and snapshots after steps 6 and 12.
+    assert sorted(step for _, step in seen) == sorted([*range(3, 12), 5, 11])
+    assert max(shown) == 0.9
+    assert min(shown) == pytest.approx(0.9 - 0.4 * 8 / 9)

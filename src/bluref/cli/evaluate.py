@@ -4,8 +4,12 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bluref.cli.options import Input
+
+if TYPE_CHECKING:
+    from bluref.train.evaluate import Evaluation
 
 SUMMARY = "Measure a model on a paired data set: PSNR and SSIM, beside doing nothing."
 
@@ -33,8 +37,8 @@ class Options:
     """Pool locally, over windows of the training size, instead of over the whole picture."""
 
     worst: Path | None = None
-    """Write a picture there: of each clip the place in which the output loses most against the
-    input, beside the truth."""
+    """Write a picture there: of each clip, sixteen at most, the place in which the output loses
+    most against the input, beside the truth."""
 
     json: bool = False
     """Print one JSON object: images, psnr, ssim, ssim3d, identity, clips, protocol."""
@@ -45,11 +49,13 @@ def run(options: Options) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from bluref.media.picture import write_picture
-    from bluref.report.worst_sheet import about_clips, worst_sheet
+    from bluref.media.picture import refuse_other_suffixes, write_picture
+    from bluref.report.worst_sheet import worst_sheet
     from bluref.restore.deblurrer import Deblurrer
-    from bluref.train.evaluate import PROTOCOL, evaluate
+    from bluref.train.evaluate import evaluate
 
+    if options.worst is not None:  # before anything is measured for nothing
+        refuse_other_suffixes(options.worst)
     deblurrer = Deblurrer.from_pretrained(options.model, local_pooling=options.local_pooling)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("measuring", total=None)
@@ -61,9 +67,17 @@ def run(options: Options) -> int:
             every=options.every,
             tell=lambda done, total: progress.update(task, completed=done, total=total),
         )
+    _tell(found, as_json=options.json)
     if options.worst is not None:
         write_picture(worst_sheet(found), options.worst)
-    if options.json:
+    return 0
+
+
+def _tell(found: "Evaluation", *, as_json: bool) -> None:
+    from bluref.report.worst_sheet import about_clips
+    from bluref.train.evaluate import PROTOCOL
+
+    if as_json:
         told = {
             "images": found.images,
             **asdict(found.scores),
@@ -72,7 +86,7 @@ def run(options: Options) -> int:
             "protocol": PROTOCOL,
         }
         sys.stdout.write(json.dumps(told) + "\n")
-        return 0
+        return
     rows = [("all", found.identity, found.scores)]
     rows += [(clip, before, after) for clip, (after, before) in found.per_clip.items()]
     width = max(len(name) for name, _, _ in rows)
@@ -87,4 +101,3 @@ def run(options: Options) -> int:
     lines.append(f"{found.images} images; blurry input > output of the model")
     lines += [f"{name}: {text}" for name, text in PROTOCOL.items()]
     sys.stdout.write("\n".join(lines) + "\n")
-    return 0

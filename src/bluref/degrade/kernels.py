@@ -55,11 +55,11 @@ class MotionConfig:
         lengths = self.length
         if self.size < 1 or self.size % 2 == 0:
             raise ValueError(f"size must be odd and positive, got {self.size}")
-        rising = len(lengths) > 1 and tuple(sorted(lengths)) == lengths
-        if not (rising and lengths[0] >= 0 and lengths[-1] <= self.size - 1):
+        in_order = len(lengths) > 1 and list(lengths) == sorted(lengths)
+        if not (in_order and lengths[0] >= 0 and lengths[-1] <= self.size - 1):
             raise ValueError(
-                f"need two rising values of length at least, in [0, size - 1 = {self.size - 1}], "
-                f"got {lengths}"
+                "need two lengths or more, none below the one before, in "
+                f"[0, size - 1 = {self.size - 1}], got {lengths}"
             )
         if not 0 <= self.shaky <= 1:
             raise ValueError(f"shaky must lie in [0, 1], got {self.shaky}")

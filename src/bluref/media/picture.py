@@ -147,6 +147,19 @@ def read_picture(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Float[Ten
     return _from_deep_grey(path, pixels) if deep else from_array(pixels)
 
 
+def refuse_other_suffixes(path: Path) -> None:
+    """Refuse what `write_picture` could not write.
+
+    Raises:
+        UserError: the suffix names no format of pictures.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise UserError(
+            f"cannot tell the format of {path} from its suffix {path.suffix!r}",
+            f"use one of {', '.join(sorted(PICTURE_SUFFIXES))}",
+        )
+
+
 def write_picture(image: Float[Tensor, "1 3 h w"], path: Path | str, *, quality: int = 95) -> None:
     """Write one image at 8 bits, in the format of the suffix; the file appears whole.
 
@@ -164,12 +177,8 @@ def write_picture(image: Float[Tensor, "1 3 h w"], path: Path | str, *, quality:
     path = Path(path)
     if not 1 <= quality <= 100:
         raise ValueError(f"quality must lie in 1 to 100, got {quality}")
-    kind = _FORMATS.get(path.suffix.lower())
-    if kind is None:
-        raise UserError(
-            f"cannot tell the format of {path} from its suffix {path.suffix!r}",
-            f"use one of {', '.join(sorted(PICTURE_SUFFIXES))}",
-        )
+    refuse_other_suffixes(path)
+    kind = _FORMATS[path.suffix.lower()]
     longest, limit = max(image.shape[-2:]), _LONGEST_SIDE.get(kind)
     if limit is not None and longest > limit:
         raise UserError(

@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,22 +14,22 @@ from bluref.media.whole import write_text_whole
 from bluref.report.before_after import Row, before_after
 from bluref.train.evaluate import Evaluation, Worst
 
-MOST = 16
-"""Clips that a sheet shows, those that lose most."""
-
 SIDE = 288
-"""Of each picture in the sheet at least, in pixels: captions want room."""
+"""Of each picture in the sheet, in pixels: captions want room."""
 
 COLUMNS = (
-    *("part", "clip", "input_psnr", "psnr", "gain", "below_input"),
+    *("part", "clip", "images", "input_psnr", "psnr", "gain", "below_input"),
     *("worst_frame", "top", "left", "window_input_psnr", "window_psnr"),
 )
 
 
 def worst_sheet(found: Evaluation) -> Float[Tensor, "1 3 H W"]:
-    """Input, output and truth of the worst place of each clip, the worst clip first."""
-    ranked = sorted(found.worst.values(), key=lambda one: one.window.after - one.window.before)
-    return before_after([_row(one) for one in ranked[:MOST]])
+    """Input, output and truth of the worst place of each clip, the worst clip first.
+
+    Those of `train.evaluate.SHOWN` clips at most, which lose most.
+    """
+    ranked = sorted(found.worst.values(), key=lambda one: -one.window.lost)
+    return before_after([_row(one, one.shown) for one in ranked if one.shown is not None])
 
 
 def write_worst(parts: Sequence[tuple[str, Evaluation]], folder: Path) -> None:
@@ -55,6 +56,7 @@ def about_clips(found: Evaluation) -> list[dict[str, str | float | int]]:
         rows.append(
             {
                 "clip": clip,
+                "images": found.count[clip],
                 "input_psnr": round(before.psnr, 2),
                 "psnr": round(after.psnr, 2),
                 "gain": round(after.psnr - before.psnr, 2),
@@ -69,16 +71,19 @@ def about_clips(found: Evaluation) -> list[dict[str, str | float | int]]:
     return rows
 
 
-def _row(one: Worst) -> Row:
+def _row(one: Worst, shown: tuple[Tensor, Tensor, Tensor]) -> Row:
     window = one.window
-    times = max(-(-SIDE // window.width), 1)
-    shown = [
-        image.repeat_interleave(times, dim=-2).repeat_interleave(times, dim=-1)
-        for image in (one.blurry, one.output, one.truth)
-    ]
     captions = (
         f"{one.frame.clip} {one.frame.path.stem}: {window.before:.2f} dB",
         f"output {window.after:.2f} dB ({window.after - window.before:+.2f})",
         "truth",
     )
-    return Row(shown, captions)
+    return Row([_enlarged(image) for image in shown], captions)
+
+
+def _enlarged(image: Float[Tensor, "1 3 a b"]) -> Float[Tensor, "1 3 side side"]:
+    """Whole pixels repeated, on white where it is no square."""
+    times = max(SIDE // max(image.shape[-2:]), 1)
+    large = image.repeat_interleave(times, dim=-2).repeat_interleave(times, dim=-1)
+    height, width = large.shape[-2:]
+    return F.pad(large, (0, SIDE - width, 0, SIDE - height), value=1.0)

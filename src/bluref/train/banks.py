@@ -8,7 +8,7 @@ from bluref.pseudo.bank import Bank
 from bluref.pseudo.gate import THRESHOLD, Gate
 from bluref.pseudo.refine import Refine
 from bluref.pseudo.strategy import strategy_named
-from bluref.train.batches import Rising
+from bluref.train.batches import ThresholdCourse
 from bluref.train.moving import Moving
 from bluref.train.recipe import Recipe
 
@@ -36,11 +36,11 @@ def gate_of(recipe: Recipe) -> Gate | None:
     return Gate(recipe.gate, keep_sharp=recipe.keep_sharp) if recipe.gate else None
 
 
-def rising_of(bank: Bank, recipe: Recipe) -> Rising | None:
+def course_of(bank: Bank, recipe: Recipe) -> ThresholdCourse | None:
     """How the threshold of a bank, which must heed the motion already, changes in training."""
     if recipe.first_threshold is None:
         return None
-    return Rising(recipe.first_threshold, bank.threshold, recipe.warm_start, recipe.steps)
+    return ThresholdCourse(recipe.first_threshold, bank.threshold, recipe.warm_start, recipe.steps)
 
 
 def heed_motion(bank: Bank, recipe: Recipe, moving: Moving | None) -> None:

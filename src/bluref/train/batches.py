@@ -167,7 +167,7 @@ class SupervisedBatches:
 
 
 @dataclass(frozen=True)
-class Rising:
+class ThresholdCourse:
     """A threshold that changes while training: few sure targets first, more later, or the reverse.
 
     Attributes:
@@ -200,7 +200,7 @@ class PseudoBatches:
         round: number of the bank's round in use.
         moving: how the frames came to be blurry, if it is known.
         gate: how targets are judged by that motion, if they are.
-        rising: smallest confidence that may speak, if it changes from step to step.
+        course: smallest confidence that may speak, if it changes from step to step.
     """
 
     samples: Sequence[Sample]
@@ -210,7 +210,7 @@ class PseudoBatches:
     round: int
     moving: Moving | None = None
     gate: Gate | None = None
-    rising: Rising | None = None
+    course: ThresholdCourse | None = None
 
     def __call__(self, step: int) -> Batch:
         """The batch of this step."""
@@ -220,13 +220,16 @@ class PseudoBatches:
         ]
         blurry = torch.cat([self.store.cut(sample.blurry, crop) for sample, crop in drawn])
         reblur = self.moving.around(drawn) if self.moving else None
-        threshold = None if self.rising is None else self.rising.at(step)
-        target = self.targets(drawn, blurry, reblur, threshold=threshold)
+        target = self.targets(drawn, blurry, reblur, threshold=self.threshold_at(step))
         truths = [
             self.store.cut(sample.truth, crop) for sample, crop in drawn if sample.truth is not None
         ]
         truth = torch.cat(truths) if len(truths) == len(drawn) else None
         return Batch(blurry, target.image, target.weight, truth, reblur=reblur)
+
+    def threshold_at(self, step: int) -> float | None:
+        """Smallest confidence that may speak at a step; None for the bank's."""
+        return None if self.course is None else self.course.at(step)
 
     def targets(
         self,

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jaxtyping import Float
@@ -17,6 +17,10 @@ from bluref.measure.worst import Window, worst_window
 from bluref.media.picture import read_picture
 
 Image = Float[Tensor, "1 3 h w"]
+Cut = Float[Tensor, "1 3 a b"]
+
+SHOWN = 16
+"""Clips of which the worst place is kept as pictures: those that lose most."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +45,13 @@ class Worst:
     Attributes:
         frame: the picture.
         window: where in it, and what is lost.
-        blurry: what the window shows of the input.
-        output: of the network's output.
-        truth: of the truth.
+        shown: what the window shows of input, output and truth; None for all but the clips that
+            lose most.
     """
 
     frame: Frame
     window: Window
-    blurry: Float[Tensor, "1 3 a b"]
-    output: Float[Tensor, "1 3 a b"]
-    truth: Float[Tensor, "1 3 a b"]
+    shown: tuple[Cut, Cut, Cut] | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class Evaluation:
         scores: of the network's output.
         identity: of the blurry input itself.
         per_clip: clip -> (scores, identity).
+        count: clip -> number of its images.
         below: clip -> number of pictures whose PSNR lies below that of the input.
         worst: clip -> where it loses most.
     """
@@ -70,6 +72,7 @@ class Evaluation:
     scores: Scores
     identity: Scores
     per_clip: dict[str, tuple[Scores, Scores]]
+    count: dict[str, int]
     below: dict[str, int]
     worst: dict[str, Worst]
 
@@ -138,8 +141,9 @@ def evaluate_pairs(
         by_clip.setdefault(blurry.clip, []).append((_score(output, sharp), _score(image, sharp)))
         place = _worst(blurry, image, output, sharp)
         known = worst.get(blurry.clip)
-        if known is None or _lost(place.window) > _lost(known.window):
+        if known is None or place.window.lost > known.window.lost:
             worst[blurry.clip] = place
+            _keep_the_worst(worst)
         tell(done, len(pairs))
     every_pair = [both for of_clip in by_clip.values() for both in of_clip]
     return Evaluation(
@@ -150,6 +154,7 @@ def evaluate_pairs(
             clip: (_mean([s for s, _ in of_clip]), _mean([i for _, i in of_clip]))
             for clip, of_clip in by_clip.items()
         },
+        count={clip: len(of_clip) for clip, of_clip in by_clip.items()},
         below={
             clip: sum(output.psnr < identity.psnr for output, identity in of_clip)
             for clip, of_clip in by_clip.items()
@@ -179,13 +184,16 @@ def paired_frames(
 
 def _worst(frame: Frame, blurry: Image, output: Image, truth: Image) -> Worst:
     window = worst_window(output, blurry, truth)
-    shown = (window.cut(image).clone() for image in (blurry, output, truth))
-    return Worst(frame, window, *shown)
+    cuts = (window.cut(image).clone() for image in (blurry, output, truth))
+    return Worst(frame, window, (next(cuts), next(cuts), next(cuts)))
 
 
-def _lost(window: Window) -> float:
-    """Mean squared error that the output adds."""
-    return float(10 ** (-window.after / 10) - 10 ** (-window.before / 10))
+def _keep_the_worst(worst: dict[str, Worst]) -> None:
+    """Let go of the pictures of the clip that loses least, where there are too many."""
+    held = [clip for clip, one in worst.items() if one.shown is not None]
+    if len(held) > SHOWN:
+        least = min(held, key=lambda clip: worst[clip].window.lost)
+        worst[least] = replace(worst[least], shown=None)
 
 
 def _score(image: Image, truth: Image) -> Scores:

@@ -34,6 +34,7 @@ FIT = "exposure.json"
 # how finely lengths are told.
 LOOKED_AT = 24
 THINNED = 97
+STILL = 0.5  # pixels
 QUANTILES = 21
 
 
@@ -56,17 +57,22 @@ class Moving:
     def lengths(self, frames: Sequence[Frame]) -> tuple[float, ...] | None:
         """How far blur smears what frames show: quantiles in pixels, the extremes among them.
 
+        What stands still does not count: a kernel blurs all of a crop alike, and pairs without blur
+        teach nothing.
+
         Args:
-            frames: blurry ones; `LOOKED_AT` of them are looked at, evenly spread.
+            frames: blurry ones; `LOOKED_AT` of them at most are looked at, evenly spread.
 
         Returns:
-            None where nothing sure is known of their motion.
+            None where no motion is known, or nothing moves.
         """
         known = [s for s in map(self.motion.sample, frames) if s is not None]
+        count = min(len(known), LOOKED_AT)
         seen = []
-        for sample in known[:: max(len(known) // LOOKED_AT, 1)]:
+        for sample in (known[len(known) * n // count] for n in range(count)):
             motion, sure = self.motion.around(sample, whole_frame(self.motion.size(sample)))
-            seen.append(motion.blur(self.exposure)[sure >= LOST][::THINNED])
+            blur = motion.blur(self.exposure)
+            seen.append(blur[(sure >= LOST) & (blur >= STILL)][::THINNED])
         pixels = torch.cat(seen) if seen else torch.empty(0)
         if not len(pixels):
             return None

@@ -39,7 +39,7 @@ class Recipe(schedule.Schedule):
 
     first_threshold: float | None = None
     """Threshold at the first target; from there it goes evenly to `threshold` at the last step. If
-    not given it does not change."""
+    not given it does not change. Not with the strategy sequential, which matches by it."""
 
     gate: float = 0.04
     """A target that is blurred again along the motion of its frame must be the blurry frame: the
@@ -72,7 +72,8 @@ class Recipe(schedule.Schedule):
 
     blur: str = "motion"
     """What sharp frames are blurred by: motion, the footage's own, which the matcher finds between
-    neighbours in time; or kernels, random shakes of a hand, as long as that motion."""
+    neighbours in time; or kernels, random shakes of a hand: as long as that motion smears, where
+    the gate or re-blur consistency ask for it, else of 0 to 30 pixels."""
 
     exposure: float | None = None
     """How long the shutter was open for the blurry frames, in frame intervals; if not given, found
@@ -130,6 +131,8 @@ class Recipe(schedule.Schedule):
             UserError: names the field and its bounds.
         """
         self.refuse_beyond(BOUNDS)
+        follows = self.first_threshold is None or self.strategy != "sequential"
+        self.require("first_threshold", follows, "left out with the strategy sequential")
         self.require("pairs", not (self.pairs and self.supervised), "off where supervised is on")
 
 

@@ -22,7 +22,7 @@ from bluref.restore.files import load_network
 from bluref.restore.networks.backbones import Backbone, build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
-from bluref.train.banks import bank_of, gate_of, heed_motion, rising_of
+from bluref.train.banks import bank_of, course_of, gate_of, heed_motion
 from bluref.train.batches import (
     Batch,
     BatchAt,
@@ -111,7 +111,9 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
     processes = find_processes(device)
     observer = (observer if processes.rank == 0 else None) or Observer()
     store = FrameStore(run / "frames")
-    # An unknown matcher is told here, before frames are decoded for nothing.
+    # What cannot be had is told here, before frames are decoded for nothing.
+    if recipe.compile:
+        require_compiler(processes.device)
     bank = None if recipe.supervised or recipe.pairs else bank_of(run, recipe, store)
     with contextlib.ExitStack() as stack:
         with processes.first_goes_first():
@@ -171,7 +173,7 @@ class _Given:
 
     @cached_property
     def _kernels(self) -> SynthesisConfig:
-        """Random kernels as long as the footage's own blur, where that is known."""
+        """Random kernels as long as the footage's own blur, up to their size, where it is known."""
         usual = SynthesisConfig()
         if self.moving is None:
             return usual
@@ -236,7 +238,6 @@ def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
     if resumed:
         meta = checkpoint.load(run / "last", state, files=files)
     if recipe.compile:
-        require_compiler(processes.device)
         model.compile()
     step = int(meta.get("step", 0))
     use_bf16 = recipe.precision == "auto" and prefers_bf16(processes.device)
@@ -331,7 +332,7 @@ def _source(given: _Given) -> Source[Batch]:
             round=0,
             moving=given.moving if max(recipe.gate, recipe.reblur) > 0 else None,
             gate=gate_of(recipe),
-            rising=rising_of(bank, recipe),
+            course=course_of(bank, recipe),
         ),
         anchor=given.synthetic(synthetic) if synthetic.batch else None,
         warm_start=min(recipe.warm_start, recipe.steps),
@@ -360,7 +361,7 @@ def _snapshots(
         target, trust = torch.zeros_like(blurry), torch.zeros_like(blurry[:, :1])
         boxes = [(s, middle(s)) for s in followed]
         if isinstance(source, Curriculum) and source.phase(step - 1) == "pseudo":
-            target, trust = _shown(source.pseudo, boxes, blurry)
+            target, trust = _shown(source.pseudo, boxes, blurry, step - 1)
         elif given.recipe.pairs:
             shown = [paired(store, sample, crop) for sample, crop in boxes]
             target, trust = (torch.cat(parts) for parts in zip(*shown, strict=True))
@@ -371,11 +372,11 @@ def _snapshots(
 
 
 def _shown(
-    pseudo: PseudoBatches, boxes: list[tuple[Sample, Crop]], blurry: Tensor
+    pseudo: PseudoBatches, boxes: list[tuple[Sample, Crop]], blurry: Tensor, step: int
 ) -> tuple[Tensor, Tensor]:
-    """Targets of boxes, and how far they are trusted."""
+    """Targets of boxes at a step, and how far they are trusted."""
     reblur = pseudo.moving.around(boxes) if pseudo.moving else None
-    made = pseudo.targets(boxes, blurry, reblur)
+    made = pseudo.targets(boxes, blurry, reblur, threshold=pseudo.threshold_at(step))
     return made.image, made.weight
 
 

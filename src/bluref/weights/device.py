@@ -1,13 +1,15 @@
 """Where networks compute, and whether they can be compiled there."""
 
+import os
 import shutil
+import sys
 
 import torch
 
 from bluref.errors import UserError
 
-COMPILERS = ("c++", "g++", "clang++", "cl")
-"""Programs of which torch needs one to compile for the CPU."""
+COMPILERS = {"darwin": "clang++", "win32": "cl"}
+"""What torch compiles with for the CPU, by platform, unless CXX names another; elsewhere g++."""
 
 
 def usable_device(name: str | torch.device) -> torch.device:
@@ -29,7 +31,8 @@ def usable_device(name: str | torch.device) -> torch.device:
 
 def can_compile(device: torch.device) -> bool:
     """Whether `torch.compile` finds what it needs; beyond the CPU it is taken on trust."""
-    return device.type != "cpu" or any(map(shutil.which, COMPILERS))
+    compiler = os.environ.get("CXX", COMPILERS.get(sys.platform, "g++"))
+    return device.type != "cpu" or shutil.which(compiler) is not None
 
 
 def require_compiler(device: torch.device) -> None:
@@ -39,4 +42,7 @@ def require_compiler(device: torch.device) -> None:
         UserError: there is no C++ compiler.
     """
     if not can_compile(device):
-        raise UserError("compile needs a C++ compiler", "install one, such as g++, or leave it out")
+        raise UserError(
+            "compile needs a C++ compiler",
+            "install g++ or what CXX names; a new run may leave --compile out",
+        )

@@ -56,7 +56,7 @@ class FakeJudge(Judge):
         tell(1, 1)
         psnr = 20.0 + recipe.seed + self.every / 8
         scores = Scores(psnr, 0.9, 0.95)
-        of_test = Evaluation(1, scores, scores, per_clip={}, below={}, worst={})
+        of_test = Evaluation(1, scores, scores, per_clip={}, count={}, below={}, worst={})
         return Measured(psnr, 0.9, 0.95, 22.0, 20.0, 19.0, **figures), [("test", of_test)]
 
     def copies(self, recipe, *, tell):

@@ -124,6 +124,7 @@ def _measure(
     run: Run, study: Study, folder: Path, judge: Judge, observer: StudyObserver
 ) -> Measured | None:
     place = folder / "runs" / run.name
+    parts: list[tuple[str, Evaluation]] = []
     if run.kind == IDENTITY:
         measured, _ = judge.network(Deblurrer.identity(), run.recipe, tell=observer.on_judge)
     elif run.kind == COPY:
@@ -144,10 +145,11 @@ def _measure(
             coverage=at_the_end(rows, "coverage"),
             hours=(float(rows[-1]["seconds"]) if rows else done.seconds) / 3600,
         )
-        observer.on_judged(place, parts)
     told = {"format": FORMAT, **_key(study, run), "measured": asdict(measured)}
     write_text_whole(place / "result.json", json.dumps(told, indent=1) + "\n")
     _take_back(place)
+    if parts:
+        observer.on_judged(place, parts)
     return measured
 
 
