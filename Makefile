@@ -11,7 +11,7 @@ ready := .venv/.ready
 pytest := OMP_NUM_THREADS=1 $(bin)/pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint
+.PHONY: help demo test long check lint
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -21,6 +21,9 @@ demo: $(ready) ## simulate, match, train and deblur without downloads; the pictu
 
 test: $(ready) ## the whole test suite
 	$(pytest)
+
+long: $(ready) ## the same, and what takes minutes each (100 and 400 megapixels through a network)
+	BLUREF_LONG=1 $(pytest)
 
 check: lint ## what to run before a commit: lint and the quick tests
 	$(pytest) -m 'not slow'
