@@ -124,6 +124,13 @@ def test_eval_shows_where_the_model_fails(data, run, tmp_path, capsys):
     assert read_picture(picture).shape[-1] >= 3 * SIDE
 
 
+def test_a_picture_that_could_not_be_written_is_told_before_measuring(data, run, capsys):
+    assert main(["eval", str(data), "--model", str(run), "--worst", "worst.txt"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert ".jpg" in err
+
+
 def test_eval_without_truth_says_so(data, run, capsys):
     sharp = data / "train" / "scene" / "sharp"
     assert main(["eval", str(sharp), "--model", str(run)]) == 2

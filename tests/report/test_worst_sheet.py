@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import pytest
 import torch
 
 from bluref.frames.clip import Frame
@@ -60,6 +61,21 @@ def test_pictures_of_the_worst_clips_alone_are_kept(monkeypatch, tmp_path):
     assert kept == {"clip0", "clip2"}
     assert found.below == dict.fromkeys(found.worst, 1)
     assert worst_sheet(found).shape[-2] < 3 * SIDE
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_of_a_clip_the_frame_that_loses_most_is_kept(order, tmp_path):
+    """Brightness is doubled, so that the brightest grey loses most, and black nothing."""
+    pairs = []
+    for i in order:
+        path = tmp_path / f"{i}.png"
+        write_picture(torch.full((1, 3, 20, 24), (0.0, 0.1, 0.4)[i]), path)
+        pairs.append((Frame("clip", i, path), Frame("clip", i, path)))
+    found = evaluate_pairs(lambda image: image * 2, pairs)
+    assert found.worst["clip"].frame.path.name == "2.png"
+    assert found.worst["clip"].shown[1].mean() == pytest.approx(0.8, abs=0.01)
+    assert found.count == {"clip": 3}
+    assert found.below == {"clip": 2}  # black stays black
 
 
 def test_every_clip_of_every_part_has_its_row(tmp_path):

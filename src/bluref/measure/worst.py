@@ -18,7 +18,7 @@ STEP = 8
 
 @dataclass(frozen=True)
 class Window:
-    """A square part of a picture.
+    """A part of a picture, square where the picture is large enough.
 
     Attributes:
         top: first row.

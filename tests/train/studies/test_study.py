@@ -207,6 +207,7 @@ def test_each_run_is_watched_by_an_observer_of_its_own(training, study, tmp_path
             told.append((name, place, of))
 
         def on_judged(self, place, parts):
+            assert (place / "result.json").is_file()  # whatever comes of pictures
             told.append((place.name, [name for name, _ in parts]))
 
         def on_results(self, results):
