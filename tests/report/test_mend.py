@@ -29,7 +29,7 @@ from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 from bluref.train.with_references import prepare_references, with_those_between
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin", "unchecked")]
 
 HEIGHT, WIDTH, FRAMES = 96, 128, 40
 RECIPE = Recipe(
@@ -86,7 +86,7 @@ def film(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def mended(thin, film, tmp_path_factory):
+def mended(thin, unchecked, film, tmp_path_factory):
     out = tmp_path_factory.mktemp("mended") / "out"
     config = MendConfig(recipe=RECIPE, with_references=True, check=False)
     return out, mend([film], out, config)
