@@ -141,4 +141,5 @@ def _only(footage: Footage, among: Iterable[Frame]) -> Footage:
     kept = set(among)
     blurry = tuple(frame for frame in footage.blurry if frame in kept)
     truth = {f.key: footage.truth[f.key] for f in blurry if f.key in footage.truth}
-    return Footage(blurry, tuple(frame for frame in footage.sharp if frame in kept), truth)
+    sharp = tuple(frame for frame in footage.sharp if frame in kept)
+    return Footage(blurry, sharp, truth, footage.others)

@@ -24,11 +24,13 @@ class Footage:
         sharp: frames to take references from.
         truth: sharp version of a blurry frame by `Frame.key`, where a paired data set has one. It
             measures, and trains the supervised bound; training without pairs never reads it.
+        others: frames between those that have a role. They show how their neighbours moved.
     """
 
     blurry: tuple[Frame, ...]
     sharp: tuple[Frame, ...]
     truth: Mapping[str, Frame]
+    others: tuple[Frame, ...] = ()
 
 
 def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Footage:
@@ -55,17 +57,21 @@ def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Foot
         raise UserError(f"unknown split {how!r}", f"use one of {', '.join(SPLITS)}")
     blurry: list[Frame] = []
     sharp: list[Frame] = []
+    others: list[Frame] = []
     truth: dict[str, Frame] = {}
     for clip in clips:
         mine, references = _split_clip(clip, how, sharpness)
         blurry += mine
         sharp += references
+        if to_be_measured(clip, how):
+            given = {*mine, *references}
+            others += [frame for frame in clip.blurry.values() if frame not in given]
         truth |= {f.key: clip.truth[f.index] for f in mine if f.index in clip.truth}
     for frames, role in ((blurry, "blurry"), (sharp, "sharp")):
         if not frames:
             raise _without(role, known=all(clip.roles_known for clip in clips))
     _refuse_shared(blurry, sharp)
-    return Footage(tuple(blurry), tuple(sharp), truth)
+    return Footage(tuple(blurry), tuple(sharp), truth, tuple(others))
 
 
 def _without(role: str, *, known: bool) -> UserError:

@@ -1,7 +1,7 @@
 """From a data folder and a recipe to samples that can be trained on."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from bluref.errors import UserError
 from bluref.frames.clip import Frame
 from bluref.frames.hold_out import HeldOut, hold_out, scene_of, usual_share
 from bluref.frames.layouts import find_clips
+from bluref.frames.neighbours import with_neighbours
 from bluref.frames.references import ReferenceRule, Sample, choose_references
 from bluref.frames.sharpness import image_sharpness
 from bluref.frames.split import Footage, split_clips, to_be_measured
@@ -17,8 +18,8 @@ from bluref.frames.store import FrameStore, check_sizes
 from bluref.train.found_pairs import check_pair_sizes, find_pairs, refuse_pairs
 from bluref.train.recipe import Recipe
 
-# Blurry frames of footage that are learnt from, and sharp ones that are blurred again, where nobody
-# says otherwise: more of them make every round of matching longer, and the disk fuller.
+# Frames of either role where nobody says otherwise: more of them make every round of matching longer
+# and the disk fuller.
 MOST = 400
 
 
@@ -33,6 +34,7 @@ class TrainingData:
         held: blurry frames held back for validation, with references that nobody trains on, or,
             where their scene has no sharp frames of its own, with those of training.
         around: the frames held back and those beside them in time, which show how they moved.
+        beside: pictures next in time to what is learnt from, which show how that moved.
     """
 
     samples: Sequence[Sample]
@@ -40,6 +42,12 @@ class TrainingData:
     left_out: int
     held: Sequence[Sample] = ()
     around: Sequence[Frame] = ()
+    beside: Sequence[Frame] = ()
+
+    @property
+    def learnt(self) -> list[Frame]:
+        """Sharp frames that are blurred again, then blurry ones: all whose motion is asked for."""
+        return [*self.sharp, *(sample.blurry for sample in self.samples)]
 
     @property
     def frames(self) -> list[Frame]:
@@ -50,7 +58,7 @@ class TrainingData:
             for frame in (sample.blurry, *sample.references, sample.truth)
             if frame is not None
         ]
-        return list(dict.fromkeys([*of_samples, *self.sharp, *self.around]))
+        return list(dict.fromkeys([*of_samples, *self.sharp, *self.around, *self.beside]))
 
     @property
     def fingerprint(self) -> str:
@@ -91,14 +99,23 @@ def find_training_data(
     )
     parts = _parted(footage, recipe)
     most = recipe.most if recipe.most is not None else 0 if footage.truth else MOST
-    blurry, sharp = _spread(parts.training.blurry, most), _spread(parts.training.sharp, most)
+    blurry, sharp = spread(parts.training.blurry, most), spread(parts.training.sharp, most)
+    held, others = parts.held, footage.others
     samples = choose_references(replace(parts.training, blurry=blurry), rule, size_of=store.size)
     found = TrainingData(
         samples,
         sharp,
         left_out=len(blurry) - len(samples),
         held=_held_samples(parts, rule, store),
-        around=(*parts.held.blurry, *parts.held.sharp, *parts.gap),
+        around=(
+            *held.blurry,
+            *held.sharp,
+            *parts.gap,
+            *_next_to(held.blurry, (*held.sharp, *parts.gap, *others)),
+        ),
+        beside=_next_to(
+            (*sharp, *blurry), (*parts.training.sharp, *parts.training.blurry, *others)
+        ),
     )
     check_sizes(found.frames, store)
     for sample in (*samples, *found.held):
@@ -106,10 +123,18 @@ def find_training_data(
     return found
 
 
-def _spread(frames: Sequence[Frame], most: int) -> tuple[Frame, ...]:
+def spread(frames: Sequence[Frame], most: int) -> tuple[Frame, ...]:
     """At most so many, evenly spread over all; 0 for all."""
     count = min(most or len(frames), len(frames))
     return tuple(frames[place * len(frames) // count] for place in range(count))
+
+
+def _next_to(frames: Iterable[Frame], among: Iterable[Frame]) -> tuple[Frame, ...]:
+    """Pictures just before and after these that are none of them; films show their own."""
+    pictures = {frame: None for frame in frames if frame.position is None}
+    near = with_neighbours(pictures, (*pictures, *among))
+    found = {frame: None for sample in near for frame in sample.references}
+    return tuple(frame for frame in found if frame not in pictures and frame.position is None)
 
 
 def find_footage(

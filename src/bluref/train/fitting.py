@@ -127,9 +127,9 @@ def memory_for_training(device: torch.device) -> int:
 
 def _largest_crop(recipe: Recipe, found: TrainingData, store: FrameStore) -> int:
     """In pixels: no frame is smaller, with what random kernels need around it if any blur."""
-    frames = [*(sample.blurry for sample in found.samples), *found.sharp]
+    frames = found.learnt
     smallest = min(min(store.size(frame)) for frame in frames)
-    kernels = recipe.blur == "kernels" or not with_neighbours(frames, frames)
+    kernels = recipe.blur == "kernels" or not with_neighbours(frames, [*frames, *found.beside])
     synthesises = not recipe.supervised and (recipe.warm_start > 0 or recipe.anchor > 0)
     return smallest - 2 * SynthesisConfig().margin * (kernels and synthesises)
 

@@ -92,17 +92,20 @@ class Moving:
         return Reblur(Motion(still, still), still[:, :1], self.exposure)
 
 
-def motion_of(frames: Sequence[Frame], run: Path, bank: Bank) -> FootageMotion:
+def motion_of(
+    frames: Sequence[Frame], run: Path, bank: Bank, *, beside: Sequence[Frame] = ()
+) -> FootageMotion:
     """The motion around frames, matched already or still to be.
 
     Args:
         frames: of a run, whatever their role; those of them without neighbours are left out.
+        beside: more frames that may be neighbours.
         run: the run folder; `motion` in it holds the matches.
         bank: of the run's targets.
     """
     plain = strategy_named("average")  # each neighbour is matched by itself
     matches = bank.beside(run / "motion", strategy=plain, threshold=0.0, even=False)
-    return FootageMotion(with_neighbours(frames, frames), matches)
+    return FootageMotion(with_neighbours(frames, (*frames, *beside)), matches)
 
 
 def find_moving(
@@ -132,9 +135,7 @@ def find_moving(
     Raises:
         UserError: frames cannot be read, or the disk is full.
     """
-    blurry = [sample.blurry for sample in found.samples]
-    frames = [*found.sharp, *blurry]
-    motion = motion_of(frames, run, bank)
+    motion = motion_of(found.learnt, run, bank, beside=found.beside)
     if not motion.samples:
         observer.on_message(
             "no frame has a neighbour in time: sharp frames are blurred by random kernels,"

@@ -110,8 +110,9 @@ class Recipe(schedule.Schedule):
     """Share of a crop that references must cover, or the crop does not count."""
 
     most: int | None = None
-    """Blurry frames to learn from at most, spread evenly over the footage; if not given 400, but of
-    a paired data set all; 0 for all."""
+    """Blurry frames to learn from at most, spread evenly over the footage, and as many sharp ones
+    that are blurred again (any may be a reference); if not given 400, but of a paired data set all;
+    0 for all."""
 
     hold_out: float | None = None
     """Share of the footage that is held back from training, to see on it which checkpoint is best;

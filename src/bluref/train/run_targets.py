@@ -132,7 +132,7 @@ def open_targets(
             "bring the frames back, or say where they are: --data FOLDER",
         )
     used = [f for s in found.samples for f in (s.blurry, *s.references)]
-    bank.store.prepare([*used, *found.sharp], tell=observer.on_prepare)
+    bank.store.prepare([*used, *found.sharp, *found.beside], tell=observer.on_prepare)
     if any(len(sample.references) > recipe.refs for sample in found.samples):
         found = choose_by_coverage(run, recipe, found, bank, observer, Alone())
     moving = find_moving(run, recipe, found, bank, observer, Alone()) if recipe.gate else None

@@ -159,7 +159,9 @@ def _opened(run: Path, clip: Path, data: Path | None, observer: Observer) -> Wit
         samples = choose_references(Footage(tuple(mine), footage.sharp, {}), rule)
     moving = targets.moving
     if moving is not None:
-        moving = replace(moving, motion=motion_of([s.blurry for s in samples], run, targets.bank))
+        blurry = [sample.blurry for sample in samples]
+        beside = (*footage.blurry, *footage.sharp, *footage.others)
+        moving = replace(moving, motion=motion_of(blurry, run, targets.bank, beside=beside))
     bank = targets.bank.beside(run / MENDED)
     heed_motion(bank, recipe, moving)
     # `blended` leaves what is hardly blurred to the network, which may have sharpened it.

@@ -111,8 +111,8 @@ def trained_targets(
     kept, bank = bank_of(run, recipe, store), bank_of(scratch, recipe, store)
     moving = None
     if recipe.gate:
-        frames = [*found.sharp, *(sample.blurry for sample in found.samples)]
-        moving = _moving(motion_of(frames, run, bank), run, recipe)
+        motion = motion_of(found.learnt, run, bank, beside=found.beside)
+        moving = _moving(motion, run, recipe)
     for one in (kept, bank):
         heed_motion(one, recipe, moving)
     round_ = max(kept.rounds(), default=0)

@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 import torch
 from torch import nn
 
-from bluref.frames.clip import Frame
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
@@ -82,7 +81,7 @@ class Cost:
         seconds = recipe.steps * self.step
         if not recipe.supervised:
             seconds += candidates * self.pair / SHRINK**2
-            seconds += (2 * len(_frames(found)) + fitted) * self.pair
+            seconds += (2 * len(found.learnt) + fitted) * self.pair
             seconds += rounds * pairs * (self.pair + self.refining)
             seconds += (rounds - by_itself) * blurry * self.teacher
         return seconds / 3600
@@ -97,7 +96,7 @@ class Cost:
         matches = 0.0
         if not recipe.supervised:
             # A round is forgotten once the next one stands.
-            matches = self.entry * (min(rounds_of(recipe), 2) * pairs + 2 * len(_frames(found)))
+            matches = self.entry * (min(rounds_of(recipe), 2) * pairs + 2 * len(found.learnt))
         return round(frames + weights + sheets + matches + FIXED_BYTES)
 
 
@@ -154,10 +153,6 @@ def _counts(recipe: Recipe, found: TrainingData) -> tuple[int, int, int]:
     return len(many), pairs, sum(n for n in many if n > recipe.refs)
 
 
-def _frames(found: TrainingData) -> list[Frame]:
-    return [*found.sharp, *(sample.blurry for sample in found.samples)]
-
-
 def _drawing(recipe: Recipe) -> Drawing:
     return Drawing(recipe.seed, recipe.batch or BATCH, recipe.crop or CROP)
 
@@ -209,8 +204,7 @@ def _source(samples: list[Sample], moving: Moving | None, bank: Bank, recipe: Re
 
 def _moving(samples: list[Sample], found: TrainingData, bank: Bank) -> Moving | None:
     """The motion of the first of the samples."""
-    blurry = [sample.blurry for sample in found.samples]
-    near = with_neighbours([samples[0].blurry], [*found.sharp, *blurry])
+    near = with_neighbours([samples[0].blurry], [*found.learnt, *found.beside])
     if not near:
         return None
     bank.store.prepare([frame for sample in near for frame in sample.references])
