@@ -44,3 +44,11 @@ def test_synthetic_pairs_teach_but_are_not_measured():
 def test_a_batch_without_an_own_item_is_refused(footage, recipe, tmp_path):
     with pytest.raises(UserError, match=r"anchor 0\.9 leaves no item of a batch of 2"):
         train(footage, tmp_path / "run", replace(recipe, anchor=0.9))
+
+
+def test_processes_that_would_part_a_batch_otherwise_than_one_are_refused():
+    three = Drawing(seed=0, batch=3, crop=32)
+    assert three.parted(0.5)[1].batch == 2
+    with pytest.raises(UserError, match="no whole number of the 3 items"):
+        three.parted(0.5, processes=2)
+    assert three.parted(1 / 3, processes=2)[1].batch == 1

@@ -13,7 +13,7 @@ from bluref.media.picture import write_picture
 from bluref.restore.networks.backbones import build_backbone
 from bluref.train import fitting
 from bluref.train.data import TrainingData
-from bluref.train.fitting import BATCH, CROP, TRIED, choose_size, memory_for_training, step_bytes
+from bluref.train.fitting import TRIED, choose_size, memory_for_training, step_bytes
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 from bluref.train.run import train

@@ -74,3 +74,16 @@ def test_a_published_matcher_is_no_deblurring_network(footage, recipe, tmp_path)
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3)}, tmp_path / "vgg.pth")
     with pytest.raises(UserError, match=r"vgg\.pth"):
         train(footage, tmp_path / "run", frozen(recipe, init=str(tmp_path / "vgg.pth")))
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_a_network_that_can_deblur_teaches_from_the_first_round(
+    footage, recipe, pretrained, tmp_path, given
+):
+    save_network(pretrained, tmp_path / "before", training_size=32, meta={})
+    init = str(tmp_path / "before") if given else None
+    train(footage, tmp_path / "run", replace(recipe, steps=1, warm_start=0, init=init))
+    teacher = tmp_path / "run" / "bank" / "round-0000" / "teacher"
+    assert teacher.is_dir() == given
+    if given:
+        assert_same(weights(teacher), pretrained.state_dict())

@@ -213,6 +213,10 @@ def test_the_papers_recipes_say_what_is_printed(name):
     # Learnt from the blurry frames and what matching makes of them, from nothing else.
     assert (recipe.warm_start, recipe.anchor, recipe.gate, recipe.reblur) == (0, 0.0, 0.0, 0.0)
     assert recipe.choice == ("random" if name.endswith("phonecraft") else "auto")
+    # Every frame, to the last step, by matches as they are found.
+    assert (recipe.most, recipe.hold_out, recipe.patience) == (0, 0.0, 0)
+    assert (recipe.matcher, recipe.refine, recipe.even) == ("compact-plain", False, False)
+    assert (recipe.keep_sharp, recipe.ramp, recipe.refresh_every) == (False, 0, 10_000)
 
 
 def test_an_unknown_name_lists_the_recipes_there_are():

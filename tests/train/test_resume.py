@@ -181,6 +181,20 @@ def test_a_run_of_another_version_is_refused_as_such(footage, straight, recipe, 
         train(footage, run, recipe, resume=True)
 
 
+def test_other_processes_than_before_are_refused(footage, straight, recipe, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    told = yaml.safe_load((run / "recipe.yaml").read_text("utf-8"))
+    assert told.pop("processes") == {"count": 1}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(told), "utf-8")
+    assert train(footage, run, recipe, resume=True).finished  # of before they were counted
+    told["processes"] = {"count": 2}
+    (run / "recipe.yaml").write_text(yaml.safe_dump(told), "utf-8")
+    with pytest.raises(UserError, match="begun by 2 processes") as caught:
+        train(footage, run, recipe, resume=True)
+    assert "--num_processes 2" in caught.value.fix
+
+
 def test_changed_footage_is_refused(other_footage, straight, recipe):
     with pytest.raises(UserError, match=r"not what .* was started with"):
         train(other_footage, straight, recipe, resume=True)

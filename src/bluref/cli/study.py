@@ -28,6 +28,10 @@ class Options:
     """The recipe to start from, instead of the `base` that the file names: a YAML file, or the name
     of a recipe that comes with BluRef."""
 
+    device: str = "cpu"
+    """Where networks are trained and judged: cpu, cuda, cuda:1, mps. Frames are matched on the
+    processor."""
+
     json: bool = False
     """Print one JSON object with rows and shares; otherwise the table as Markdown."""
 
@@ -41,7 +45,12 @@ def run(options: Options) -> int:
     from bluref.train.studies.study_results import row, shares
 
     study = read_study(options.file, data=options.data, base=options.recipe)
-    done = run_study(study, options.output, watch=lambda: StudyWatch(options.output))
+    done = run_study(
+        study,
+        options.output,
+        watch=lambda: StudyWatch(options.output),
+        device=options.device,
+    )
     write_tables(done.results, options.output)
     if options.json:
         told = {

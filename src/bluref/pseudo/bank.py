@@ -300,8 +300,7 @@ class Bank:
         return self._encoded[frame]
 
     def _path(self, round_: int, sample: Sample) -> Path:
-        name = sample.blurry.key.replace("/", "__")
-        return self.round_folder(round_) / f"{name}.safetensors"
+        return self.round_folder(round_) / entry_name(sample.blurry)
 
     def _key(self, sample: Sample, teacher: Teacher) -> str:
         """Everything an entry depends on, as one digest."""
@@ -317,6 +316,11 @@ class Bank:
         if self.refine is not None:
             parts["refine"] = self.refine.identity(sample.blurry)
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
+
+
+def entry_name(blurry: Frame) -> str:
+    """The file of a frame's matches, in the folder of their round; no two frames share one."""
+    return blurry.key.replace("%", "%25").replace("/", "%2F") + ".safetensors"
 
 
 def _is_whole(path: Path, key: str) -> bool:

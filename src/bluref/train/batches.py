@@ -95,9 +95,23 @@ class Drawing:
         """
         return replace(self, first=count * before + rank * self.batch)
 
-    def parted(self, share: float) -> tuple["Drawing", "Drawing"]:
-        """The first items of each step, and the last ones: `share` of them, rounded."""
+    def parted(self, share: float, *, processes: int = 1) -> tuple["Drawing", "Drawing"]:
+        """The first items of each step, and the last ones: `share` of them, rounded.
+
+        Args:
+            share: of the last ones.
+            processes: how many draw as many items each.
+
+        Raises:
+            UserError: several processes, rounding each for itself, would part their items otherwise
+                than one would part all of them.
+        """
         last = round(self.batch * share)
+        if last * processes != round(self.batch * processes * share):
+            raise UserError(
+                f"an anchor of {share:g} is no whole number of the {self.batch} items of a process",
+                "choose --batch and --anchor so that their product is one",
+            )
         return (
             replace(self, batch=self.batch - last),
             replace(self, batch=last, first=self.first + self.batch - last),

@@ -139,7 +139,9 @@ def load(folder: Path, state: State, *, files: NetworkFiles) -> dict[str, Any]:
         state.model.load_state_dict(load_file(folder / "training.safetensors"))
         state.average.load_state_dict(files.load(folder).state_dict())
         state.optimizer.load_state_dict(
-            torch.load(folder / "optimizer.pt", weights_only=True)  # noqa: TID251
+            torch.load(  # noqa: TID251
+                folder / "optimizer.pt", map_location="cpu", weights_only=True
+            )
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise UserError(

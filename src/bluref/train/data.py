@@ -18,8 +18,8 @@ from bluref.frames.store import FrameStore, check_sizes
 from bluref.train.found_pairs import check_pair_sizes, find_pairs, refuse_pairs
 from bluref.train.recipe import Recipe
 
-# Frames of either role where nobody says otherwise: more of them make every round of matching longer
-# and the disk fuller.
+# Frames of either role, where nobody says otherwise: more make every round of matching longer, and
+# the disk fuller.
 MOST = 400
 
 

@@ -14,11 +14,9 @@ from bluref.restore.networks.backbones import build_backbone
 from bluref.restore.tiling.memory import default_budget, resident
 from bluref.train.data import TrainingData
 from bluref.train.observe import Observer
-from bluref.train.recipe import AT_LEAST, Recipe
+from bluref.train.recipe import AT_LEAST, BATCH, CROP, Recipe
 from bluref.train.recipe_file import read_run_recipe
 
-# Where nobody says otherwise.
-BATCH, CROP = 8, 128
 # What is tried, one after the other: first fewer crops, then smaller ones.
 TRIED = ((8, 128), (6, 128), (4, 128), (4, 96), (2, 96), (2, 64), (1, 64), (1, 32))
 # Side of the crop on which memory is measured.

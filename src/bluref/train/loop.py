@@ -85,6 +85,7 @@ class Trainer(Generic[BatchT]):
         step: steps done.
         validation: judges the averaged network, of which the best is kept in `best`.
         best: its best verdict so far.
+        prepared: seconds that passed before training begins, which count as its own.
     """
 
     recipe: Schedule
@@ -100,6 +101,7 @@ class Trainer(Generic[BatchT]):
     step: int = 0
     validation: Validation | None = None
     best: Best = field(default_factory=Best)
+    prepared: float = 0.0
     _learner: nn.Module = field(init=False)
     _round: int | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -117,7 +119,7 @@ class Trainer(Generic[BatchT]):
         Returns:
             whether it is done: the last step was reached, or patience is exhausted.
         """
-        started = time.monotonic() - self.metrics.seconds
+        started = time.monotonic() - self.metrics.seconds - self.prepared
         with _interrupts(self._stop, self.observer), ThreadPoolExecutor(1) as pool:
             ahead: Future[BatchT] | None = None
             while self.step < self.recipe.steps and not self.processes.any(self._must_stop()):

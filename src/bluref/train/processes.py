@@ -7,12 +7,16 @@ two with batches of 8 do what one does with a batch of 16. The first writes all 
 import contextlib
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from bluref.weights.device import usable_device
+
+PATIENCE = timedelta(days=1)
+"""For each other: the first one prepares the footage while the others wait."""
 
 
 @runtime_checkable
@@ -80,8 +84,12 @@ class Together:
 
     def __init__(self) -> None:
         from accelerate import Accelerator
+        from accelerate.utils import InitProcessGroupKwargs
 
-        self._accelerator = Accelerator(cpu=not torch.cuda.is_available())
+        self._accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(),
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        )
         self.rank: int = self._accelerator.process_index
         self.count: int = self._accelerator.num_processes
         self.device: torch.device = self._accelerator.device

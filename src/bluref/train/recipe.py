@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from bluref.train import schedule
 
+BATCH, CROP = 8, 128
+"""Where nobody says otherwise and memory allows it."""
+
 
 @dataclass(frozen=True)
 class Recipe(schedule.Schedule):

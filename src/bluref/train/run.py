@@ -36,7 +36,7 @@ from bluref.train.checking.check import check_before
 from bluref.train.covering import choose_by_coverage
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles
-from bluref.train.fitting import BATCH, CROP, fitted
+from bluref.train.fitting import fitted
 from bluref.train.held import hold_ready
 from bluref.train.imported import plain_weights, recognise
 from bluref.train.loop import Source, Trainer
@@ -46,7 +46,7 @@ from bluref.train.moving import Moving, find_moving
 from bluref.train.observe import Observer, Snapshot
 from bluref.train.pair_batches import PairBatches, paired
 from bluref.train.processes import Processes, find_processes
-from bluref.train.recipe import Recipe
+from bluref.train.recipe import BATCH, CROP, Recipe
 from bluref.train.run_folder import locked, settle
 from bluref.train.source import Curriculum, FixedPairs
 from bluref.train.validation import Held, HeldOutValidation, Judging, Look
@@ -123,7 +123,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
                 check_before(data, run, recipe, store, str(processes.device), observer)
             found = find_training_data(data, recipe, store, tell=observer.on_prepare)
             recipe = fitted(run, recipe, found, store, processes.device, observer)
-            settle(run, _described(data, recipe, found), observer)
+            settle(run, _described(data, recipe, found, processes.count), observer)
             store.prepare(found.frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
             checkpoint.repair(run / "best")
@@ -132,6 +132,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
         given = _given(run, _Given(recipe, found, store, bank, None, processes), observer)
         # Several processes greet each other while a trainer is built.
         trainer = _build(run, given, observer)
+        trainer.prepared = time.monotonic() - started
         observer.on_start(run, trainer.step, recipe.steps)
         finished = trainer.run()
         observer.on_end(run)
@@ -314,7 +315,7 @@ def _source(given: _Given) -> Source[Batch]:
                 "omit --supervised, or use a paired data set",
             )
         return FixedPairs(SupervisedBatches(with_truth, store, drawing.shared(rank, count)))
-    own, synthetic = drawing.parted(recipe.anchor)
+    own, synthetic = drawing.parted(recipe.anchor, processes=count)
     if not own.batch:
         raise UserError(
             f"anchor {recipe.anchor} leaves no item of a batch of {drawing.batch} to the footage",
@@ -339,6 +340,7 @@ def _source(given: _Given) -> Source[Batch]:
         refresh_every=recipe.refresh_every,
         training_size=drawing.crop,
         processes=given.processes,
+        taught=recipe.init is not None,
     )
 
 
@@ -380,7 +382,9 @@ def _shown(
     return made.image, made.weight
 
 
-def _described(data: Path, recipe: Recipe, found: TrainingData) -> dict[str, dict[str, Any]]:
+def _described(
+    data: Path, recipe: Recipe, found: TrainingData, processes: int
+) -> dict[str, dict[str, Any]]:
     """What recipe.yaml says."""
     return {
         "recipe": asdict(recipe),
@@ -392,4 +396,5 @@ def _described(data: Path, recipe: Recipe, found: TrainingData) -> dict[str, dic
             "held_out": len(found.held),
             "fingerprint": found.fingerprint,
         },
+        "processes": {"count": processes},
     }

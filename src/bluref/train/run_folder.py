@@ -19,7 +19,8 @@ from bluref.train.recipe_file import differences, read_run
 # What runs on the same footage may share: decoded frames, and how they move.
 LENDABLE = ("frames", "motion")
 # What else is in the way of no run: left by one that died early, or that the check refused.
-HARMLESS = (".lock", "check.json")
+LOCK = ".lock"
+HARMLESS = (LOCK, "check.json")
 
 
 def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> None:
@@ -27,11 +28,13 @@ def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> No
 
     Args:
         run: the run folder.
-        told: `recipe` and `data`, whose `fingerprint` changes when the frames do.
+        told: `recipe`; `data`, whose `fingerprint` changes when the frames do; and the `count` of
+            `processes`, each of which draws a batch of its own.
         observer: is told of versions that changed.
 
     Raises:
-        UserError: the run was started with other settings or other frames.
+        UserError: the run was started with other settings, other frames or by more or fewer
+            processes.
     """
     path = run / "recipe.yaml"
     versions = {"bluref": bluref.__version__, "torch": str(torch.__version__)}
@@ -61,6 +64,12 @@ def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> No
             "bring the frames back, or start a new run in another folder; where no frame has"
             " changed, the version of BluRef has, and chooses them otherwise",
         )
+    count, now_count = (of.get("processes", {}).get("count", 1) for of in (before, told))
+    if count != now_count:
+        raise UserError(
+            f"{run} was begun by {count} processes, each with a batch of its own, not {now_count}",
+            f"go on with as many (accelerate launch --num_processes {count})",
+        )
     for line in differences(before["versions"], versions):
         observer.on_message(f"version changed since the run began, weights may differ: {line}")
 
@@ -83,15 +92,26 @@ def locked(run: Path, *, resume: bool) -> Iterator[None]:
             f"{run} is not an empty folder; runs are never overwritten",
             "name another folder, or go on with the run in it by --resume",
         )
+    with held_alone(run):
+        yield
+
+
+@contextlib.contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Hold a folder, made if it is not there, for this process alone.
+
+    Raises:
+        UserError: another process works in it, or it cannot be written.
+    """
     try:
-        run.mkdir(parents=True, exist_ok=True)
-        handle = os.open(run / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise UserError(
-            f"cannot write to {run}: {error.strerror}", "choose another folder"
+            f"cannot write to {folder}: {error.strerror}", "choose another folder"
         ) from None
     try:
-        _lock(handle, run)
+        _lock(handle, folder)
         yield
     finally:
         os.close(handle)

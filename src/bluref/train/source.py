@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -63,7 +64,10 @@ class Curriculum:
         warm_start: number of warm steps.
         refresh_every: steps per round.
         training_size: side of the crops in pixels, for local pooling in the refresh.
-        processes: who shares the refresh.
+        processes: who shares the refresh, and where the teacher computes.
+        taught: the network has learnt to deblur before it begins, so that it teaches from the first
+            round on; otherwise the blurry frames themselves are matched in a round without a warm
+            start before it (paper Sec. 3.1).
     """
 
     warm: BatchAt
@@ -73,6 +77,7 @@ class Curriculum:
     refresh_every: int
     training_size: int
     processes: Processes = field(default_factory=Alone)
+    taught: bool = False
 
     @property
     def bank(self) -> Bank:
@@ -130,14 +135,14 @@ class Curriculum:
 
         It is kept with the round: a run that resumes in the middle can make up for lost entries.
         """
-        if round_ == 0 and self.warm_start == 0:
+        if round_ == 0 and self.warm_start == 0 and not self.taught:
             return BlurryItself()
         folder = self.bank.round_folder(round_) / TEACHER
         try:
             load_network(folder)
         except UserError:  # not there yet, or torn
             save_network(average, folder, training_size=self.training_size, meta={"round": round_})
-        return SavedTeacher(folder)
+        return SavedTeacher(folder, device=self.processes.device)
 
 
 class SavedTeacher:
@@ -145,14 +150,15 @@ class SavedTeacher:
 
     Args:
         folder: of the network.
+        device: where it computes.
 
     Raises:
         UserError: there is none, or it is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, device: str | torch.device = "cpu") -> None:
         self.identity = (folder / "model.json").read_text("utf-8")
-        self._deblur = Deblurrer.from_pretrained(folder)
+        self._deblur = Deblurrer.from_pretrained(folder, device=device)
 
     def __call__(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
         """Deblur one picture."""

@@ -29,10 +29,12 @@ class FakeTraining:
         self.data = {}
         self.fails = set()
         self.stops = set()
+        self.devices = set()
 
-    def __call__(self, data, run, recipe, *, resume=False, observer=None):
+    def __call__(self, data, run, recipe, *, resume=False, observer=None, device="cpu"):
         self.calls.append((run.name, resume))
         self.data[run.name] = data
+        self.devices.add(device)
         assert resume == (run / "recipe.yaml").exists()
         assert observer is not None
         (run / "recipe.yaml").write_text(
@@ -66,9 +68,14 @@ class FakeJudge(Judge):
 @pytest.fixture
 def training(monkeypatch):
     fake = FakeTraining()
+
+    def from_pretrained(path, *, device):
+        fake.devices.add(device)
+        return Deblurrer.identity()
+
     monkeypatch.setattr(module, "train", fake)
     monkeypatch.setattr(module, "Judge", FakeJudge)
-    monkeypatch.setattr(Deblurrer, "from_pretrained", lambda path: Deblurrer.identity())
+    monkeypatch.setattr(Deblurrer, "from_pretrained", from_pretrained)
     return fake
 
 
@@ -104,6 +111,28 @@ def test_every_run_is_trained_once_and_has_a_row(training, study, tmp_path):
     assert rows[2]["coverage"] == 0.5
     assert rows[2]["hours"] == 0.5
     assert rows[0]["hours"] is rows[0]["steps"] is None
+
+
+def test_networks_are_trained_and_judged_where_one_says(training, study, tmp_path):
+    run_study(study, tmp_path / "study", device="meta")
+    assert training.devices == {"meta"}
+    with pytest.raises(UserError, match="nowhere"):
+        run_study(study, tmp_path / "other", device="nowhere")
+
+
+def test_two_processes_do_not_share_a_study(training, study, tmp_path, monkeypatch):
+    def train(*arguments, **options):
+        with pytest.raises(UserError, match="another process"):
+            run_study(study, tmp_path / "study")
+        return training(*arguments, **options)
+
+    monkeypatch.setattr(module, "train", train)
+    assert run_study(study, tmp_path / "study").finished
+
+
+def test_a_study_that_died_before_its_first_run_can_begin(training, study, tmp_path):
+    (tmp_path / ".lock").touch()
+    assert run_study(study, tmp_path).finished
 
 
 def test_a_finished_study_does_nothing_again_and_tells_the_same(training, study, tmp_path):
@@ -268,6 +297,7 @@ def test_a_tiny_study_from_beginning_to_end(footage, recipe, tmp_path):
     done = run_study(study, tmp_path / "study", watch=watch)
     assert done.finished
     assert done.failed == []
+    assert run_study(study, tmp_path / "study", watch=watch) == done
     # A checkpoint every other step: the third is done again.
     assert steps == [1, 2, 3, *(3, 4), *range(1, 5)]
     rows = {r["method"]: r for r in map(row, done.results)}

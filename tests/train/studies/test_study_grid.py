@@ -101,6 +101,12 @@ def test_a_run_of_other_crops_or_steps_has_a_bound_of_its_own():
     ]
 
 
+def test_a_run_on_fewer_frames_has_bounds_of_its_own():
+    runs = expand(study({"most": (0, 3)}, rows=ROWS))
+    for kind in ROWS:
+        assert [run.recipe.most for run in runs if run.kind == kind] == [0, 3]
+
+
 def test_variants_are_multiplied_with_the_grid():
     variants = (
         Variant("old way", {"strategy": "average"}, {}),

@@ -79,6 +79,17 @@ def test_every_nth_frame_of_each_clip_is_taken_and_counted(footage):
 
 
 @pytest.mark.usefixtures("no_ssim")
+@pytest.mark.parametrize(("most", "count"), [(None, 8), (0, 8), (3, 3)])
+def test_a_run_on_few_frames_is_judged_on_those(footage, most, count):
+    told = []
+    recipe = Recipe(most=most)
+    judge(footage, recipe, every_test=8).network(
+        Deblurrer.identity(), recipe, tell=lambda done, total: told.append(total)
+    )
+    assert set(told) == {1 + count}
+
+
+@pytest.mark.usefixtures("no_ssim")
 def test_the_best_reference_is_copied(footage):
     recipe = Recipe(delta=2, refs=3)
     found = judge(footage, recipe).copies(recipe, tell=lambda done, total: None)

@@ -18,7 +18,7 @@ from bluref.frames.crops import Crop
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
-from bluref.pseudo.bank import Bank, BlurryItself, Teacher
+from bluref.pseudo.bank import Bank, BlurryItself, Teacher, entry_name
 from bluref.pseudo.coverage import most_covering
 from bluref.pseudo.gate import THRESHOLD, Gate
 from bluref.pseudo.motion import FootageMotion
@@ -85,7 +85,7 @@ class PageTargets:
 
     def _match(self, sample: Sample) -> None:
         """As the run matched it, if it did: an entry that is whole and of the same things."""
-        entry = sample.blurry.key.replace("/", "__") + ".safetensors"
+        entry = entry_name(sample.blurry)
         kept, copy = (bank.round_folder(self.round) / entry for bank in (self.kept, self.bank))
         if kept.is_file() and not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)

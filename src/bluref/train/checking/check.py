@@ -38,10 +38,10 @@ from bluref.train.checking.check_files import (
 from bluref.train.checking.check_leaks import leaked, repeated, shared_by_the_sets
 from bluref.train.checking.check_report import CheckReport, Kind, Problem, verdict_of, worst_first
 from bluref.train.data import TrainingData, find_training_data
-from bluref.train.fitting import CROP, fitting
+from bluref.train.fitting import fitting
 from bluref.train.found_pairs import find_pairs, refuse_pairs
 from bluref.train.observe import Observer
-from bluref.train.recipe import Recipe
+from bluref.train.recipe import CROP, Recipe
 
 CHECK = "check.json"
 """What a run folder calls the report."""

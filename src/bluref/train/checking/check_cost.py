@@ -31,11 +31,10 @@ from bluref.train.banks import bank_of, gate_of, heed_motion
 from bluref.train.batches import Batch, BatchAt, Drawing, PseudoBatches, SupervisedBatches
 from bluref.train.data import TrainingData
 from bluref.train.deblurring import Deblurring
-from bluref.train.fitting import BATCH, CROP
 from bluref.train.motion_batches import MotionBatches
 from bluref.train.moving import USUAL, Moving
 from bluref.train.processes import Alone
-from bluref.train.recipe import Recipe
+from bluref.train.recipe import BATCH, CROP, Recipe
 from bluref.weights.precision import prefers_bf16
 
 MATCHED = 2
@@ -76,7 +75,8 @@ class Cost:
         """Of the whole run, decoding left out."""
         blurry, pairs, candidates = _counts(recipe, found)
         rounds = rounds_of(recipe)
-        by_itself = rounds > 0 and recipe.warm_start == 0  # the first round knows no teacher
+        # The first round knows no teacher where nothing was learnt before.
+        by_itself = rounds > 0 and recipe.warm_start == 0 and recipe.init is None
         fitted = min(FITTED, blurry) * recipe.refs if recipe.exposure is None else 0
         seconds = recipe.steps * self.step
         if not recipe.supervised:

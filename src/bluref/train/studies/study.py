@@ -21,11 +21,12 @@ from bluref.train.metrics import read_metrics
 from bluref.train.observe import Observer
 from bluref.train.recipe_file import differences, read_run
 from bluref.train.run import train
-from bluref.train.run_folder import LENDABLE
+from bluref.train.run_folder import LENDABLE, LOCK, held_alone
 from bluref.train.studies.study_file import COPY, IDENTITY, Study
 from bluref.train.studies.study_grid import Run, expand
 from bluref.train.studies.study_judge import Judge
 from bluref.train.studies.study_results import Measured, Result, at_the_end
+from bluref.weights.device import usable_device
 
 FORMAT = 1
 """Of result.json."""
@@ -69,7 +70,11 @@ class StudyResult:
 
 
 def run_study(
-    study: Study, folder: Path, *, watch: Watch = lambda: nullcontext(StudyObserver())
+    study: Study,
+    folder: Path,
+    *,
+    watch: Watch = lambda: nullcontext(StudyObserver()),
+    device: str = "cpu",
 ) -> StudyResult:
     """Carry out every run of a study that has not been yet.
 
@@ -80,49 +85,60 @@ def run_study(
         study: what to do.
         folder: of the study: new, empty, or the one to go on with.
         watch: gives an observer for each run that has something to do.
+        device: where networks are trained and judged, as torch names it.
 
     Raises:
         UserError: the study asks for the impossible, the data set has no truth, the folder belongs
             to something else or holds runs of other recipes.
     """
     runs = expand(study)
-    if folder.exists() and not (folder / "runs").is_dir() and any(folder.iterdir()):
+    usable_device(device)
+    held = {path.name for path in folder.iterdir()} - {LOCK} if folder.exists() else set()
+    if held and "runs" not in held:
         raise UserError(f"{folder} holds something else than a study", "name another folder")
     for run in runs:
         _refuse_change(folder / "runs" / run.name, run)
-    judge = Judge(study, runs)
+    work = _Work(study, folder, Judge(study, runs), device)
     results: list[Result] = []
-    for place, run in enumerate(runs, start=1):
-        known = _read_result(folder / "runs" / run.name, _key(study, run))
-        if known is None:
-            with watch() as observer:
-                observer.on_run(run.name, place, len(runs))
-                result = _attempt(run, study, folder, judge, observer)
-                if result is None:
-                    return StudyResult(tuple(results), finished=False)
-                results.append(result)
-                observer.on_results(results)
-        else:
-            results.append(Result(run, known))
-    for name in LENDABLE:
-        shutil.rmtree(folder / name, ignore_errors=True)
+    with held_alone(folder):
+        for place, run in enumerate(runs, start=1):
+            known = _read_result(folder / "runs" / run.name, _key(study, run))
+            if known is None:
+                with watch() as observer:
+                    observer.on_run(run.name, place, len(runs))
+                    result = _attempt(run, work, observer)
+                    if result is None:
+                        return StudyResult(tuple(results), finished=False)
+                    results.append(result)
+                    observer.on_results(results)
+            else:
+                results.append(Result(run, known))
+        for name in LENDABLE:
+            shutil.rmtree(folder / name, ignore_errors=True)
     return StudyResult(tuple(results), finished=True)
 
 
-def _attempt(
-    run: Run, study: Study, folder: Path, judge: Judge, observer: StudyObserver
-) -> Result | None:
+@dataclass(frozen=True)
+class _Work:
+    """What the runs of a study have in common."""
+
+    study: Study
+    folder: Path
+    judge: Judge
+    device: str
+
+
+def _attempt(run: Run, work: _Work, observer: StudyObserver) -> Result | None:
     """The run's result, a failed one too; None where a person interrupted it."""
     try:
-        measured = _measure(run, study, folder, judge, observer)
+        measured = _measure(run, work, observer)
     except UserError as error:
         return Result(run, None, f"{error.problem}; {error.fix}")
     return Result(run, measured) if measured else None
 
 
-def _measure(
-    run: Run, study: Study, folder: Path, judge: Judge, observer: StudyObserver
-) -> Measured | None:
+def _measure(run: Run, work: _Work, observer: StudyObserver) -> Measured | None:
+    study, folder, judge, device = work.study, work.folder, work.judge, work.device
     place = folder / "runs" / run.name
     parts: list[tuple[str, Evaluation]] = []
     if run.kind == IDENTITY:
@@ -132,13 +148,13 @@ def _measure(
     else:
         _lend(place, folder)
         begun = (place / "recipe.yaml").is_file()
-        data = _pairs(run.pairs_of, study, folder, observer) if run.pairs_of else study.data
-        done = train(data, place, run.recipe, resume=begun, observer=observer)
+        data = _pairs(run.pairs_of, work, observer) if run.pairs_of else study.data
+        done = train(data, place, run.recipe, resume=begun, observer=observer, device=device)
         if not done.finished:
             return None
         rows = read_metrics(place / "metrics.csv")
         measured, parts = judge.network(
-            Deblurrer.from_pretrained(place),
+            Deblurrer.from_pretrained(place, device=device),
             run.recipe,
             tell=observer.on_judge,
             target_psnr=at_the_end(rows, "target_psnr_truth"),
@@ -153,18 +169,19 @@ def _measure(
     return measured
 
 
-def _pairs(teacher: str, study: Study, folder: Path, observer: StudyObserver) -> Path:
+def _pairs(teacher: str, work: _Work, observer: StudyObserver) -> Path:
     """The folder of the pairs that a run of the study makes; what is made already stays.
 
     Raises:
         UserError: that run came to nothing, or its pairs cannot be made.
     """
+    folder = work.folder
     place, out = folder / "runs" / teacher, folder / "pairs" / teacher
     if not (place / "result.json").is_file():
         raise UserError(f"{teacher}, whose pairs it learns from, came to nothing", "see why above")
     _lend(place, folder)
     try:
-        make_pairs(place, out, data=study.data, observer=observer)
+        make_pairs(place, out, data=work.study.data, observer=observer)
     finally:
         _take_back(place)
     return out

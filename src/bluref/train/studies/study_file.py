@@ -1,7 +1,7 @@
 """Studies as files: a grid of runs on one data set, read and checked. Imports no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from bluref.errors import UserError
-from bluref.train.recipe import Recipe
+from bluref.train.recipe import BATCH, CROP, Recipe
 from bluref.train.recipe_file import read_recipe, recipe_from
 
 IDENTITY, COPY, WARM, SUPERVISED = "identity", "copy-neighbour", "warm-start", "supervised"
@@ -140,6 +140,7 @@ def _data(value: object, file: Path) -> Path:
 
 
 def _common(values: Mapping[str, Any], file: Path, base: Path | None) -> Recipe:
+    """What runs have in common, batch and crop as numbers: memory must not choose row by row."""
     named = values.get("base")
     if not isinstance(named, str | None):
         raise UserError(f"{file}: base is {named!r}", "name a recipe, or a YAML file")
@@ -147,7 +148,8 @@ def _common(values: Mapping[str, Any], file: Path, base: Path | None) -> Recipe:
         base = file.parent / named if Path(named).suffix else Path(named)
     start = asdict(read_recipe(base, Recipe)) if base else {}
     own = {name: value for name, value in values.items() if name != "base"}
-    return recipe_from(start | own, Recipe, where=f"{file}: recipe")
+    recipe = recipe_from(start | own, Recipe, where=f"{file}: recipe")
+    return replace(recipe, batch=recipe.batch or BATCH, crop=recipe.crop or CROP)
 
 
 def _swept(values: Mapping[str, Any], where: str) -> Values:

@@ -27,7 +27,7 @@ BLUREF = "bluref"
 MOST_RUNS = 1000
 """A file that asks for more is taken for a mistake."""
 
-FRAMES = ("layout", "split")
+FRAMES = ("layout", "split", "most")
 """Fields that say which frames there are to be judged on."""
 
 SHARED = (*FRAMES, "backbone", "steps", "batch", "crop", "seed")

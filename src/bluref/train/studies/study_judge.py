@@ -15,6 +15,7 @@ from bluref.frames.split import Footage, split_clips
 from bluref.measure.psnr import psnr
 from bluref.media.picture import read_picture
 from bluref.restore.deblurrer import Deblurrer
+from bluref.train.data import spread
 from bluref.train.evaluate import Evaluation, evaluate_pairs
 from bluref.train.recipe import Recipe
 from bluref.train.studies.study_file import Study
@@ -31,8 +32,8 @@ PARTS = ("test", "train")
 class Judge:
     """Compares with the truth: of the test scenes, and of the blurry training frames.
 
-    Training frames are those that the recipe's split makes blurry, whatever Delta: every row is
-    judged on the same ones.
+    Training frames are the blurry ones that the recipe's split and `most` give, whatever Delta:
+    every row with these is judged on the same ones.
 
     Args:
         study: says where the data is, and how many frames are taken.
@@ -98,7 +99,8 @@ class Judge:
         """Every n-th blurry frame of each clip, and its truth."""
         footage = self._footage[part, recipe.layout, recipe.split]
         by_clip: dict[str, list[tuple[Frame, Frame]]] = {}
-        for frame in footage.blurry:
+        most = (recipe.most or 0) if part == "train" else 0
+        for frame in spread(footage.blurry, most):
             if frame.key in footage.truth:
                 by_clip.setdefault(frame.clip, []).append((frame, footage.truth[frame.key]))
         return [pair for pairs in by_clip.values() for pair in pairs[:: self._every[part]]]

@@ -26,7 +26,8 @@ class Measured:
         input_psnr_train_frames: the same on the training frames.
         target_psnr: dB of the targets in their mask at the end of training.
         coverage: share of the crops that references cover at the end of training.
-        hours: of training, matching included.
+        hours: from the start of the run to its last step, matching included. What is done once for
+            all runs, decoding frames and finding their motion, counts for the one that did it.
     """
 
     psnr_test: float
