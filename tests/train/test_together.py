@@ -93,11 +93,21 @@ def entries(run):
     return {path.name: path.read_bytes() for path in (run / "bank").glob("round-*/*.safetensors")}
 
 
+SHARED = {"--batch": 2, "--save-every": 1, "--steps": 8}
+
+
+@pytest.fixture(scope="module")
+def two(footage, tmp_path_factory):
+    """A run of two processes that nobody interrupted."""
+    run = tmp_path_factory.mktemp("together") / "two"
+    train(footage, run, SHARED, several=True)
+    return run
+
+
 @pytest.mark.slow
-def test_two_processes_do_what_one_does_with_twice_the_batch(footage, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    train(footage, one, {"--batch": 4})
-    train(footage, two, {"--batch": 2}, several=True)
+def test_two_processes_do_what_one_does_with_twice_the_batch(footage, two, tmp_path):
+    one = tmp_path / "one"
+    train(footage, one, SHARED | {"--batch": 4})
     a, b = (load_file(run / "last" / "training.safetensors") for run in (one, two))
     torch.manual_seed(0)
     start = build_backbone("small").state_dict()
@@ -112,15 +122,13 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(footage, tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found through /proc")
 def test_two_processes_that_are_killed_leave_a_run_that_goes_on_to_the_same_weights(
-    footage, tmp_path, digest
+    footage, two, tmp_path, digest
 ):
-    changes = {"--batch": 2, "--save-every": 1, "--steps": 8}
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    train(footage, whole, changes, several=True)
-    kill_at_step(3, footage, broken, changes)
+    broken = tmp_path / "broken"
+    kill_at_step(3, footage, broken, SHARED)
     assert 3 <= _steps_saved(broken) < 8
-    train(footage, broken, changes, several=True, resume=True)
-    assert digest(broken) == digest(whole)
+    train(footage, broken, SHARED, several=True, resume=True)
+    assert digest(broken) == digest(two)
 
 
 @pytest.mark.slow

@@ -167,7 +167,7 @@ def train_matcher(
                 stack.enter_context(locked(run, resume=resume))
             frames = sharp_frames(sharp, part="train")
             store = FrameStore(run / "frames")
-            settle(run, _described(sharp, recipe, frames), observer)
+            settle(run, _described(sharp, recipe, frames), processes, observer)
             store.prepare(frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
         # Several processes greet each other while a trainer is built.

@@ -105,7 +105,7 @@ def _fits(value: object, kind: str) -> bool:
 
 
 def read_run(run: Path) -> dict[str, Any]:
-    """What the recipe.yaml of a run says: `recipe`, `data` and `versions`.
+    """What the recipe.yaml of a run says: `recipe`, `data`, `versions` and `processes`.
 
     Raises:
         UserError: no run there, or its recipe.yaml was damaged.
@@ -118,7 +118,8 @@ def read_run(run: Path) -> dict[str, Any]:
         )
     try:
         loaded = yaml.safe_load(path.read_text("utf-8"))
-        return {part: dict(loaded[part]) for part in ("recipe", "data", "versions")}
+        told = {part: dict(loaded[part]) for part in ("recipe", "data", "versions")}
+        return told | {"processes": dict(loaded.get("processes", {"count": 1}))}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is damaged: {error}", "start a new run in another folder"

@@ -123,7 +123,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
                 check_before(data, run, recipe, store, str(processes.device), observer)
             found = find_training_data(data, recipe, store, tell=observer.on_prepare)
             recipe = fitted(run, recipe, found, store, processes.device, observer)
-            settle(run, _described(data, recipe, found, processes.count), observer)
+            settle(run, _described(data, recipe, found), processes, observer)
             store.prepare(found.frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
             checkpoint.repair(run / "best")
@@ -382,9 +382,7 @@ def _shown(
     return made.image, made.weight
 
 
-def _described(
-    data: Path, recipe: Recipe, found: TrainingData, processes: int
-) -> dict[str, dict[str, Any]]:
+def _described(data: Path, recipe: Recipe, found: TrainingData) -> dict[str, dict[str, Any]]:
     """What recipe.yaml says."""
     return {
         "recipe": asdict(recipe),
@@ -396,5 +394,4 @@ def _described(
             "held_out": len(found.held),
             "fingerprint": found.fingerprint,
         },
-        "processes": {"count": processes},
     }

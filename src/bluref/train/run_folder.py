@@ -14,6 +14,7 @@ import bluref
 from bluref.errors import UserError
 from bluref.media.whole import write_text_whole
 from bluref.train.observe import Observer
+from bluref.train.processes import Processes
 from bluref.train.recipe_file import differences, read_run
 
 # What runs on the same footage may share: decoded frames, and how they move.
@@ -23,13 +24,15 @@ LOCK = ".lock"
 HARMLESS = (LOCK, "check.json")
 
 
-def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> None:
+def settle(
+    run: Path, told: dict[str, dict[str, Any]], processes: Processes, observer: Observer
+) -> None:
     """Write recipe.yaml, or refuse to go on with another recipe or other footage.
 
     Args:
         run: the run folder.
-        told: `recipe`; `data`, whose `fingerprint` changes when the frames do; and the `count` of
-            `processes`, each of which draws a batch of its own.
+        told: `recipe` and `data`, whose `fingerprint` changes when the frames do.
+        processes: each draws a batch of its own, so that their number is one more setting.
         observer: is told of versions that changed.
 
     Raises:
@@ -40,7 +43,7 @@ def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> No
     versions = {"bluref": bluref.__version__, "torch": str(torch.__version__)}
     versions["python"] = platform.python_version()
     if not path.exists():
-        now = {**told, "versions": versions}
+        now = {**told, "processes": {"count": processes.count}, "versions": versions}
         write_text_whole(path, yaml.safe_dump(now, sort_keys=False))
         return
     before = read_run(run)
@@ -64,10 +67,10 @@ def settle(run: Path, told: dict[str, dict[str, Any]], observer: Observer) -> No
             "bring the frames back, or start a new run in another folder; where no frame has"
             " changed, the version of BluRef has, and chooses them otherwise",
         )
-    count, now_count = (of.get("processes", {}).get("count", 1) for of in (before, told))
-    if count != now_count:
+    count = before["processes"]["count"]
+    if count != processes.count:
         raise UserError(
-            f"{run} was begun by {count} processes, each with a batch of its own, not {now_count}",
+            f"{run} was begun by {count} processes with a batch each, not {processes.count}",
             f"go on with as many (accelerate launch --num_processes {count})",
         )
     for line in differences(before["versions"], versions):
