@@ -55,7 +55,7 @@ def training(monkeypatch):
     for name in ("ssim", "ssim3d"):
         monkeypatch.setattr(ssim, name, lambda image, truth: torch.ones(1))
     monkeypatch.setattr(module, "read_metrics", lambda path: [])
-    monkeypatch.setattr(Deblurrer, "from_pretrained", lambda path: Deblurrer.identity())
+    monkeypatch.setattr(Deblurrer, "from_pretrained", lambda path, device: Deblurrer.identity())
     return train
 
 
@@ -68,7 +68,7 @@ def test_a_study_tells_machines_rows_and_shares(training, study, tmp_path, capsy
     (share,) = told["shares"]
     assert (share["method"], share["delta"], share["spread"]) == ("robust", 1, None)
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"runs", "table.csv", "shares.csv", "table.md", "table.png"}
+    assert names == {".lock", "runs", "table.csv", "shares.csv", "table.md", "table.png"}
     place = tmp_path / "out" / "runs" / "robust-d1-n2-small-s0"
     with (place / "scenes.csv").open(newline="") as file:
         scenes = list(csv.DictReader(file))
@@ -101,6 +101,17 @@ def test_the_command_line_gives_data_and_recipe(training, data, tmp_path, capsys
     assert main(["study", *arguments]) == 0
     (of_row,) = json.loads(capsys.readouterr().out)["rows"]
     assert (of_row["steps"], of_row["refs"], of_row["backbone"]) == (3, 4, "small")
+
+
+def test_the_device_reaches_training_and_judging(study, monkeypatch):
+    told = set()
+    monkeypatch.setattr(
+        module,
+        "run_study",
+        lambda *_, device, **__: told.add(device) or module.StudyResult((), True),
+    )
+    assert main(["study", *study, "--device", "cuda:1", "--json"]) == 0
+    assert told == {"cuda:1"}
 
 
 def test_a_failed_run_is_told_in_its_row_and_by_the_status(training, study, capsys):

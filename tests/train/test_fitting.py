@@ -15,7 +15,7 @@ from bluref.train import fitting
 from bluref.train.data import TrainingData
 from bluref.train.fitting import TRIED, choose_size, memory_for_training, step_bytes
 from bluref.train.observe import Observer
-from bluref.train.recipe import Recipe
+from bluref.train.recipe import BATCH, CROP, Recipe
 from bluref.train.run import train
 
 OPEN = Recipe()
