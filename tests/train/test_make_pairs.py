@@ -27,11 +27,11 @@ from bluref.train.pair_batches import PairBatches
 from bluref.train.run import train
 from bluref.train.run_targets import open_targets
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin", "unchecked")]
 
 
 @pytest.fixture(scope="module")
-def run(thin, footage, recipe, tmp_path_factory) -> Path:
+def run(thin, unchecked, footage, recipe, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("teacher") / "run"
     train(footage, folder, recipe)
     return folder

@@ -39,7 +39,7 @@ from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
 from bluref.train.run import train
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin", "unchecked")]
 
 EVIL = "<script>alert(1)<img src=x onerror=alert(2)>\"'&\u202e"
 VOID = {"meta", "link", "img", "input", "br"}
@@ -92,7 +92,7 @@ class Keeper(Observer):
 
 
 @pytest.fixture(scope="module")
-def trained(thin, tmp_path_factory):
+def trained(thin, unchecked, tmp_path_factory):
     """A run on two clips, one of an evil name, and the last picture of where it stood."""
     root = tmp_path_factory.mktemp("page")
     for seed, clip in enumerate(("calm", EVIL)):

@@ -16,7 +16,7 @@ from bluref.train.checking.check_cost import Cost, measure_cost
 from bluref.train.observe import Observer
 from bluref.train.run import train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin")]
 
 
 @pytest.fixture(autouse=True)
