@@ -131,10 +131,11 @@ def test_every_pair_is_matched_once_on_what_the_teacher_makes_of_the_frame(make,
 
 
 def test_frames_of_like_names_have_entries_of_their_own(tmp_path):
-    clips = ("a/b", "a__b", "a%2Fb", "a%b", "a%25b")
+    clips = ("a/b", "a__b", "a%5F_b", "a%b", "a%25b", "a_/b", "a/_b", "a___b", "a_b", "a//b")
     names = {entry_name(Frame(clip, 1, tmp_path)) for clip in clips}
     assert len(names) == len(clips)
     assert not any("/" in name for name in names)
+    assert entry_name(Frame("a_b/c", 1, tmp_path)) == "a_b__c__000001.safetensors"
 
 
 def test_a_reference_is_encoded_once_for_all_frames_it_serves(make, samples):
@@ -265,7 +266,7 @@ def test_an_entry_of_another_type_is_made_anew(make, samples, tmp_path):
 
 def test_matches_that_are_not_there_are_told(make, samples, tmp_path):
     bank = make(OnePixel())
-    with pytest.raises(UserError, match=r"clip%2F000000\.safetensors is missing or torn"):
+    with pytest.raises(UserError, match=r"clip__000000\.safetensors is missing or torn"):
         bank.matches(0, samples[0])
     bank.refresh(0, samples, BlurryItself())
     entries(tmp_path)[0].write_bytes(b"torn")

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from bluref.errors import UserError
+from bluref.train import run as run_module
 from bluref.train.batches import Batch, Drawing
 from bluref.train.metrics import describe
+from bluref.train.processes import Alone
 from bluref.train.run import train
 
 
@@ -52,3 +54,20 @@ def test_processes_that_would_part_a_batch_otherwise_than_one_are_refused():
     with pytest.raises(UserError, match="no whole number of the 3 items"):
         three.parted(0.5, processes=2)
     assert three.parted(1 / 3, processes=2)[1].batch == 1
+
+
+class Two(Alone):
+    """As the first of two processes."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 2
+
+
+def test_what_processes_cannot_part_is_refused_before_anything_is_written(
+    footage, recipe, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run_module, "find_processes", lambda device: Two())
+    with pytest.raises(UserError, match="no whole number of the 3 items"):
+        train(footage, tmp_path / "run", replace(recipe, batch=3))
+    assert not (tmp_path / "run" / "recipe.yaml").exists()

@@ -51,6 +51,16 @@ def test_frames_of_neither_role_show_how_others_moved(tmp_path, bank):
         assert steps == [d for d in (-1, 1) if 0 <= frame.index + d < 3 * FRAMES]
 
 
+def test_frames_held_back_have_true_neighbours_too(tmp_path):
+    data = plain_clip(tmp_path / "data", scenes=5)
+    recipe = Recipe(split="sharpness", refs=2, hold_out=0.2)
+    found = find_training_data(data, recipe, FrameStore(tmp_path / "store"))
+    around = {frame.index for frame in found.around}
+    held = [sample.blurry.index for sample in found.held]
+    assert held
+    assert {index + d for index in held for d in (-1, 1)} <= around
+
+
 def test_what_is_held_back_shows_nothing_of_what_is_learnt(tmp_path):
     data = plain_clip(tmp_path / "data", scenes=5)
     recipe = Recipe(split="sharpness", refs=2, hold_out=0.2)

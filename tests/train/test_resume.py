@@ -14,9 +14,19 @@ import yaml
 from bluref.errors import UserError
 from bluref.restore.networks.backbones import BACKBONES
 from bluref.train.observe import Observer
+from bluref.train.processes import Alone
 from bluref.train.run import train
+from bluref.train.run_folder import settle
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin", "unchecked")]
+
+
+class Two(Alone):
+    """As one of two processes."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 2
 
 
 class Killed(BaseException):
@@ -188,6 +198,7 @@ def test_other_processes_than_before_are_refused(footage, straight, recipe, tmp_
     assert told.pop("processes") == {"count": 1}
     (run / "recipe.yaml").write_text(yaml.safe_dump(told), "utf-8")
     assert train(footage, run, recipe, resume=True).finished  # of before they were counted
+    settle(run, told | {"versions": {}}, Two(), Observer())
     told["processes"] = {"count": 2}
     (run / "recipe.yaml").write_text(yaml.safe_dump(told), "utf-8")
     with pytest.raises(UserError, match="begun by 2 processes") as caught:

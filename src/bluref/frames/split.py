@@ -24,7 +24,8 @@ class Footage:
         sharp: frames to take references from.
         truth: sharp version of a blurry frame by `Frame.key`, where a paired data set has one. It
             measures, and trains the supervised bound; training without pairs never reads it.
-        others: frames between those that have a role. They show how their neighbours moved.
+        others: frames that a split by sharpness left between those with a role. They show how their
+            neighbours moved.
     """
 
     blurry: tuple[Frame, ...]

@@ -9,6 +9,7 @@ or stale entry is computed anew, never used.
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -49,7 +50,7 @@ class Teacher(Protocol):
 
     @property
     def identity(self) -> str:
-        """Changes whenever the output would."""
+        """Changes whenever the output would, but for the rounding of another device."""
         ...
 
     def __call__(self, image: Image) -> Image:
@@ -320,7 +321,9 @@ class Bank:
 
 def entry_name(blurry: Frame) -> str:
     """The file of a frame's matches, in the folder of their round; no two frames share one."""
-    return blurry.key.replace("%", "%25").replace("/", "%2F") + ".safetensors"
+    # Two underscores stand for a slash, and for nothing else.
+    alone = re.sub("_(?=[_/])|(?<=/)_", "%5F", blurry.key.replace("%", "%25"))
+    return alone.replace("/", "__") + ".safetensors"
 
 
 def _is_whole(path: Path, key: str) -> bool:

@@ -19,6 +19,7 @@ from bluref.pseudo.gate import Gate
 from bluref.pseudo.target import PseudoSharp
 from bluref.train.moving import Moving
 from bluref.train.reblur import Reblur
+from bluref.train.recipe import BATCH, CROP, Recipe
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,17 @@ class Drawing:
         if last * processes != round(self.batch * processes * share):
             raise UserError(
                 f"an anchor of {share:g} is no whole number of the {self.batch} items of a process",
-                "choose --batch and --anchor so that their product is one",
+                "let --batch times --anchor be whole, as --batch 4 --anchor 0.5",
             )
         return (
             replace(self, batch=self.batch - last),
             replace(self, batch=last, first=self.first + self.batch - last),
         )
+
+
+def drawing_of(recipe: Recipe) -> Drawing:
+    """How a run draws; batch and crop are as usual where the recipe leaves them open."""
+    return Drawing(recipe.seed, recipe.batch or BATCH, recipe.crop or CROP)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class TrainingData:
         for sample in (*self.samples, *self.held):
             frames = (sample.blurry, *sample.references, sample.truth)
             digest.update("|".join(frame.key if frame else "-" for frame in frames).encode())
+        digest.update("".join(f"|{frame.key}" for frame in self.beside).encode())
         return digest.hexdigest()
 
 

@@ -105,7 +105,7 @@ def _fits(value: object, kind: str) -> bool:
 
 
 def read_run(run: Path) -> dict[str, Any]:
-    """What the recipe.yaml of a run says: `recipe`, `data`, `versions` and `processes`.
+    """What the recipe.yaml of a run says: `recipe`, `data`, `versions`, and `processes` if it does.
 
     Raises:
         UserError: no run there, or its recipe.yaml was damaged.
@@ -119,7 +119,7 @@ def read_run(run: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text("utf-8"))
         told = {part: dict(loaded[part]) for part in ("recipe", "data", "versions")}
-        return told | {"processes": dict(loaded.get("processes", {"count": 1}))}
+        return told | {"processes": dict(loaded.get("processes", {}))}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is damaged: {error}", "start a new run in another folder"

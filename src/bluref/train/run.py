@@ -30,6 +30,7 @@ from bluref.train.batches import (
     PseudoBatches,
     SupervisedBatches,
     SyntheticBatches,
+    drawing_of,
 )
 from bluref.train.best import best_from
 from bluref.train.checking.check import check_before
@@ -46,7 +47,7 @@ from bluref.train.moving import Moving, find_moving
 from bluref.train.observe import Observer, Snapshot
 from bluref.train.pair_batches import PairBatches, paired
 from bluref.train.processes import Processes, find_processes
-from bluref.train.recipe import BATCH, CROP, Recipe
+from bluref.train.recipe import BATCH, Recipe
 from bluref.train.run_folder import locked, settle
 from bluref.train.source import Curriculum, FixedPairs
 from bluref.train.validation import Held, HeldOutValidation, Judging, Look
@@ -123,6 +124,8 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
                 check_before(data, run, recipe, store, str(processes.device), observer)
             found = find_training_data(data, recipe, store, tell=observer.on_prepare)
             recipe = fitted(run, recipe, found, store, processes.device, observer)
+            # Refused before anything is written: items that cannot be parted as one would.
+            drawing_of(recipe).parted(recipe.anchor if bank else 0.0, processes=processes.count)
             settle(run, _described(data, recipe, found), processes, observer)
             store.prepare(found.frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
@@ -155,8 +158,7 @@ class _Given:
     @property
     def drawing(self) -> Drawing:
         """How items are drawn; `fitted` has settled how many."""
-        recipe = self.recipe
-        return Drawing(recipe.seed, recipe.batch or BATCH, recipe.crop or CROP)
+        return drawing_of(self.recipe)
 
     def validation(self, run: Path, step: int) -> HeldOutValidation | None:
         """Judges by the frames held back, if there are any."""

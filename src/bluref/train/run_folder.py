@@ -67,7 +67,7 @@ def settle(
             "bring the frames back, or start a new run in another folder; where no frame has"
             " changed, the version of BluRef has, and chooses them otherwise",
         )
-    count = before["processes"]["count"]
+    count = before["processes"].get("count", processes.count)
     if count != processes.count:
         raise UserError(
             f"{run} was begun by {count} processes with a batch each, not {processes.count}",

@@ -55,7 +55,7 @@ class Curriculum:
 
     The targets of round k are matched on what the averaged network makes of the blurry frames at
     the step where the round begins; those of round 0 on the blurry frames themselves if there was
-    no warm start.
+    no warm start and no network to begin with.
 
     Attributes:
         warm: batches of the warm start.

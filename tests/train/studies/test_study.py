@@ -130,6 +130,13 @@ def test_two_processes_do_not_share_a_study(training, study, tmp_path, monkeypat
     assert run_study(study, tmp_path / "study").finished
 
 
+def test_a_study_under_a_launcher_is_refused(training, study, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="by one process"):
+        run_study(study, tmp_path / "study")
+    assert not (tmp_path / "study").exists()
+
+
 def test_a_study_that_died_before_its_first_run_can_begin(training, study, tmp_path):
     (tmp_path / ".lock").touch()
     assert run_study(study, tmp_path).finished

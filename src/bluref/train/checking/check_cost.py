@@ -28,13 +28,19 @@ from bluref.pseudo.strategy import strategy_named
 from bluref.restore.networks.backbones import build_backbone
 from bluref.train.average import averaged_copy, move_average
 from bluref.train.banks import bank_of, gate_of, heed_motion
-from bluref.train.batches import Batch, BatchAt, Drawing, PseudoBatches, SupervisedBatches
+from bluref.train.batches import (
+    Batch,
+    BatchAt,
+    PseudoBatches,
+    SupervisedBatches,
+    drawing_of,
+)
 from bluref.train.data import TrainingData
 from bluref.train.deblurring import Deblurring
 from bluref.train.motion_batches import MotionBatches
 from bluref.train.moving import USUAL, Moving
 from bluref.train.processes import Alone
-from bluref.train.recipe import BATCH, CROP, Recipe
+from bluref.train.recipe import Recipe
 from bluref.weights.precision import prefers_bf16
 
 MATCHED = 2
@@ -124,7 +130,7 @@ def measure_cost(found: TrainingData, recipe: Recipe, store: FrameStore, device:
         if recipe.supervised:
             samples = [sample for sample in found.samples if sample.truth is not None][:count]
             store.prepare([f for s in samples for f in (s.blurry, s.truth) if f is not None])
-            source: BatchAt = SupervisedBatches(samples, store, _drawing(recipe))
+            source: BatchAt = SupervisedBatches(samples, store, drawing_of(recipe))
             pair = entry = refining = 0.0
         else:
             middle = max(len(found.samples) // 2 - count // 2, 0)
@@ -151,10 +157,6 @@ def _counts(recipe: Recipe, found: TrainingData) -> tuple[int, int, int]:
     many = [len(sample.references) for sample in found.samples]
     pairs = sum(min(n, recipe.refs) for n in many)
     return len(many), pairs, sum(n for n in many if n > recipe.refs)
-
-
-def _drawing(recipe: Recipe) -> Drawing:
-    return Drawing(recipe.seed, recipe.batch or BATCH, recipe.crop or CROP)
 
 
 def _time_matching(bank: Bank, samples: list[Sample]) -> tuple[float, float]:
@@ -184,7 +186,7 @@ def _time_refining(bank: Bank, sample: Sample, recipe: Recipe, moving: Moving | 
 
 def _source(samples: list[Sample], moving: Moving | None, bank: Bank, recipe: Recipe) -> BatchAt:
     """Batches of a later round, as a run makes them."""
-    own, synthetic = _drawing(recipe).parted(recipe.anchor)
+    own, synthetic = drawing_of(recipe).parted(recipe.anchor)
     pseudo = PseudoBatches(
         samples, bank.store, own, bank, round=0, moving=moving, gate=gate_of(recipe)
     )
@@ -222,7 +224,7 @@ def _time_steps(model: nn.Module, source: BatchAt, recipe: Recipe, device: str) 
     step(Batch(tiny, tiny, torch.ones_like(tiny[:, :1])))
     started = time.monotonic()
     step(Batch(tiny, tiny, torch.ones_like(tiny[:, :1])))
-    drawing = _drawing(recipe)
+    drawing = drawing_of(recipe)
     reckoned = (time.monotonic() - started) * drawing.batch * (drawing.crop / PROBE) ** 2
     if reckoned > LONG:
         return reckoned

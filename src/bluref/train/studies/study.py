@@ -5,6 +5,7 @@ report writes. It can be left at any moment: what stands is kept, what was begun
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -28,8 +29,8 @@ from bluref.train.studies.study_judge import Judge
 from bluref.train.studies.study_results import Measured, Result, at_the_end
 from bluref.weights.device import usable_device
 
-FORMAT = 1
-"""Of result.json."""
+FORMAT = 2
+"""Of result.json; 1 judged on training frames that `most` had left out."""
 
 
 class StudyObserver(Observer):
@@ -91,6 +92,8 @@ def run_study(
         UserError: the study asks for the impossible, the data set has no truth, the folder belongs
             to something else or holds runs of other recipes.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UserError("a study is carried out by one process", "start it without a launcher")
     runs = expand(study)
     usable_device(device)
     held = {path.name for path in folder.iterdir()} - {LOCK} if folder.exists() else set()

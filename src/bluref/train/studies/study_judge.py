@@ -33,7 +33,7 @@ class Judge:
     """Compares with the truth: of the test scenes, and of the blurry training frames.
 
     Training frames are the blurry ones that the recipe's split and `most` give, whatever Delta:
-    every row with these is judged on the same ones.
+    every row with these is judged on the same ones, held back or not (`hold_out`).
 
     Args:
         study: says where the data is, and how many frames are taken.
