@@ -22,7 +22,7 @@ demo: $(ready) ## simulate, match, train and deblur without downloads; the pictu
 test: $(ready) ## the whole test suite
 	$(pytest)
 
-long: $(ready) ## the same, and what takes minutes each (100 and 400 megapixels through a network)
+long: $(ready) ## the same, and what takes minutes each (24 to 400 megapixels)
 	BLUREF_LONG=1 $(pytest)
 
 check: lint ## what to run before a commit: lint and the quick tests

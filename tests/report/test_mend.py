@@ -190,6 +190,9 @@ def test_pictures_in_a_folder_are_mended_with_references_and_what_is_broken_is_t
     known = prepare_references(report.run, pictures, network)
     assert report.from_references == {str(mended): len(known.samples)}
     assert 0 < len(known.samples) < FRAMES
+    for sample in known.targets.moving.motion.samples:  # whatever the role of those beside it
+        here, beside = sample.blurry.index, [frame.index for frame in sample.references]
+        assert beside == [n for n in (here - 1, here + 1) if 0 <= n < FRAMES]
     changed = set()
     for path in sorted(pictures.iterdir()):
         alone = network(read_picture(path))

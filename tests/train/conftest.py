@@ -12,10 +12,19 @@ from bluref.match.dis import DISMatcher
 from bluref.media.picture import write_picture
 from bluref.pseudo.bank import Bank
 from bluref.pseudo.strategy import strategy_named
+from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
 
 SIDE = 96
 FRAMES = 8
+
+
+class Two(Alone):
+    """As the first of two processes."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 2
 
 
 def panorama(seed: int) -> torch.Tensor:

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tests.train.conftest import Two
 
 from bluref.errors import UserError
 from bluref.train import run as run_module
 from bluref.train.batches import Batch, Drawing
 from bluref.train.metrics import describe
-from bluref.train.processes import Alone
 from bluref.train.run import train
 
 
@@ -54,14 +54,6 @@ def test_processes_that_would_part_a_batch_otherwise_than_one_are_refused():
     with pytest.raises(UserError, match="no whole number of the 3 items"):
         three.parted(0.5, processes=2)
     assert three.parted(1 / 3, processes=2)[1].batch == 1
-
-
-class Two(Alone):
-    """As the first of two processes."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 2
 
 
 def test_what_processes_cannot_part_is_refused_before_anything_is_written(

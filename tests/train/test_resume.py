@@ -10,23 +10,15 @@ from dataclasses import asdict, replace
 
 import pytest
 import yaml
+from tests.train.conftest import Two
 
 from bluref.errors import UserError
 from bluref.restore.networks.backbones import BACKBONES
 from bluref.train.observe import Observer
-from bluref.train.processes import Alone
 from bluref.train.run import train
 from bluref.train.run_folder import settle
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin", "unchecked")]
-
-
-class Two(Alone):
-    """As one of two processes."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 2
 
 
 class Killed(BaseException):
@@ -110,7 +102,7 @@ KILL = """
 """
 
 
-@pytest.mark.parametrize("moment", ["step 7", "refresh 1", "flush 9"])
+@pytest.mark.parametrize("moment", ["step 7", "refresh 0", "refresh 1", "flush 9", "flush 14"])
 def test_kill_9_and_resume_equals_uninterrupted(
     digest, moment, footage, straight, recipe, tmp_path
 ):

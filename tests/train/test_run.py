@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict, replace
 
 import pytest
@@ -18,8 +19,10 @@ from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network
 from bluref.restore.networks.restormer import Restormer
 from bluref.train import checkpoint
+from bluref.train import run as module
 from bluref.train.evaluate import evaluate
 from bluref.train.metrics import read_metrics
+from bluref.train.moving import find_moving
 from bluref.train.observe import Observer
 from bluref.train.run import train
 from bluref.weights import device
@@ -272,3 +275,17 @@ def test_no_compiler_is_told_before_training(footage, recipe, tmp_path, monkeypa
     with pytest.raises(UserError, match=r"C\+\+ compiler"):
         train(footage, tmp_path / "run", replace(recipe, compile=True))
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_done_before_the_first_step_counts_as_time_of_the_run(
+    footage, recipe, tmp_path, monkeypatch
+):
+    def slow(*arguments):
+        time.sleep(1.5)
+        return find_moving(*arguments)
+
+    monkeypatch.setattr(module, "find_moving", slow)
+    train(footage, tmp_path / "run", replace(recipe, steps=2, log_every=1))
+    first, second = (float(r["seconds"]) for r in read_metrics(tmp_path / "run" / "metrics.csv"))
+    assert first > 1.5
+    assert second - first < first

@@ -321,8 +321,8 @@ class Bank:
 
 def entry_name(blurry: Frame) -> str:
     """The file of a frame's matches, in the folder of their round; no two frames share one."""
-    # Two underscores stand for a slash, and for nothing else.
-    alone = re.sub("_(?=[_/])|(?<=/)_", "%5F", blurry.key.replace("%", "%25"))
+    # Two underscores stand for a slash: of its own a name keeps none before another or a slash.
+    alone = re.sub("_(?=[_/])", "%5F", blurry.key.replace("%", "%25"))
     return alone.replace("/", "__") + ".safetensors"
 
 

@@ -116,13 +116,18 @@ class Together:
             yield
 
 
+def launched() -> bool:
+    """Whether a launcher has started several processes, of which this is one."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 def find_processes(device: str = "cpu") -> Processes:
     """`Together` where a launcher has started several, else `Alone` on that device.
 
     Raises:
         UserError: there is no such device.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if launched():
         return Together()
     usable_device(device)
     return Alone(device)

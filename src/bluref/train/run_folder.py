@@ -139,5 +139,5 @@ def _lock(handle: int, run: Path) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         raise UserError(
-            f"another process is training in {run}", "wait for it, or name another folder"
+            f"another process is at work in {run}", "wait for it, or name another folder"
         ) from None

@@ -5,7 +5,6 @@ report writes. It can be left at any moment: what stands is kept, what was begun
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -20,6 +19,7 @@ from bluref.train.evaluate import Evaluation
 from bluref.train.make_pairs import make_pairs
 from bluref.train.metrics import read_metrics
 from bluref.train.observe import Observer
+from bluref.train.processes import launched
 from bluref.train.recipe_file import differences, read_run
 from bluref.train.run import train
 from bluref.train.run_folder import LENDABLE, LOCK, held_alone
@@ -92,7 +92,7 @@ def run_study(
         UserError: the study asks for the impossible, the data set has no truth, the folder belongs
             to something else or holds runs of other recipes.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if launched():
         raise UserError("a study is carried out by one process", "start it without a launcher")
     runs = expand(study)
     usable_device(device)
