@@ -19,6 +19,7 @@ from bluref.frames.store import FrameStore
 from bluref.measure.psnr import on_8_bit, psnr
 from bluref.restore.deblurrer import Deblurrer
 from bluref.train.agreement import agreement, detail, reblurred
+from bluref.train.banks import bank_of
 from bluref.train.data import find_training_data
 from bluref.train.held import hold_ready
 from bluref.train.moving import find_moving
@@ -26,7 +27,6 @@ from bluref.train.observe import Observer
 from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
 from bluref.train.recipe_file import read_run_recipe
-from bluref.train.run import _bank
 from bluref.train.validation import SHARE
 from trust_scores import rank_correlation
 
@@ -62,7 +62,7 @@ def held_back(run, data):
     recipe = read_run_recipe(run, Recipe)
     store = FrameStore(run / "frames")
     found = find_training_data(data, recipe, store)
-    bank = _bank(run, recipe, store)
+    bank = bank_of(run, recipe, store)
     moving = find_moving(run, recipe, found, bank, Observer(), Alone()) if recipe.gate else None
     return hold_ready(run, recipe, found, bank, moving, Observer())
 

@@ -23,15 +23,16 @@ from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.networks.backbones import build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
+from bluref.train.banks import bank_of
 from bluref.train.batches import Drawing, SupervisedBatches
 from bluref.train.data import find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles
+from bluref.train.given import Given, source_of
 from bluref.train.loop import Trainer
 from bluref.train.moving import find_moving
 from bluref.train.observe import Observer
 from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
-from bluref.train.run import _bank, _Given, _source
 from bluref.weights.precision import prefers_bf16
 
 
@@ -93,9 +94,9 @@ def measure(options, recipe: Recipe, folder: Path) -> None:
     found = replace(found, samples=found.samples[::spread][: options.matched])
     found = replace(found, sharp=found.sharp[:: max(len(found.sharp) // 12, 1)])
     store.prepare(found.frames)
-    bank, alone = _bank(folder, recipe, store), Alone()
+    bank, alone = bank_of(folder, recipe, store), Alone()
     moving = find_moving(folder, recipe, found, bank, Observer(), alone)
-    source = _source(_Given(recipe, found, store, bank, moving, alone))
+    source = source_of(Given(recipe, found, store, bank, moving, alone))
     supervised = SupervisedBatches(found.samples, store, Drawing(0, recipe.batch, recipe.crop))
     clock = Clock()
     teacher = Deblurrer(build_backbone(recipe.backbone), training_size=recipe.crop)

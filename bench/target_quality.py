@@ -33,7 +33,7 @@ from bluref.frames.split import split_clips
 from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
 from bluref.match.protocol import Matcher
-from bluref.pseudo.bank import Bank, _Encoded
+from bluref.pseudo.bank import Bank, Encoded
 from bluref.pseudo.blend import blended
 from bluref.pseudo.compact import compact
 from bluref.pseudo.gate import Gate
@@ -101,7 +101,7 @@ def motion_around(frame: Frame, among: Sequence[Frame], store: FrameStore, match
 
 def measure(options, sample: Sample, motion, store, matcher: Matcher, tally: Tally) -> None:
     blurry, truth = store.image(sample.blurry), store.image(sample.truth)
-    references = [_Encoded(i, matcher.encode(i)) for i in map(store.image, sample.references)]
+    references = [Encoded(i, matcher.encode(i)) for i in map(store.image, sample.references)]
     tally.add(("-", "identity"), whole(blurry), blurry, truth)
     best = min(references, key=lambda r: (r.image - truth).square().mean().item())
     tally.add(("-", "copy of the best neighbour"), whole(best.image), blurry, truth)

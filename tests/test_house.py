@@ -71,6 +71,34 @@ def test_every_module_says_what_it_is_for_and_rooms_say_nothing_else():
     assert [name for name, tree in rooms.items() if len(tree.body) > 1] == []
 
 
+def defined(name):
+    """What a module of the package lets others import: not what begins with an underscore."""
+    here = name.replace(".", "/")
+    inside = [m.removeprefix(f"{here}/") for m in TEXTS if m.startswith(f"{here}/")]
+    found = {m.removesuffix(".py").split("/")[0] for m in inside}
+    for statement in TREES.get(f"{here}.py", ast.Module([], [])).body:
+        match statement:
+            case ast.FunctionDef(name=defined) | ast.ClassDef(name=defined):
+                found.add(defined)
+            case ast.Assign(targets=[ast.Name(id=defined), *_]):
+                found.add(defined)
+            case ast.AnnAssign(target=ast.Name(id=defined)):
+                found.add(defined)
+    return {name for name in found if not name.startswith("_")}
+
+
+def test_benches_import_what_is_there_and_meant_for_them():
+    missing = [
+        (bench.name, f"{statement.module}.{alias.name}")
+        for bench in sorted((ROOT / "bench").glob("*.py"))
+        for statement in ast.walk(ast.parse(bench.read_text("utf-8")))
+        if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("bluref.")
+        for alias in statement.names
+        if alias.name not in defined(statement.module.removeprefix("bluref."))
+    ]
+    assert missing == []
+
+
 def test_the_version_is_the_same_everywhere():
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))

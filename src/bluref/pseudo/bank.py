@@ -85,7 +85,9 @@ class Refiner(Protocol):
 
 
 @dataclass(frozen=True)
-class _Encoded:
+class Encoded:
+    """A reference, and what the matcher has made of it once for all its matches."""
+
     image: Image
     features: Any
 
@@ -123,7 +125,7 @@ class Bank:
         self.store = store
         self.even = even
         self.refine: Refiner | None = None
-        self._encoded: OrderedDict[Frame, _Encoded] = OrderedDict()
+        self._encoded: OrderedDict[Frame, Encoded] = OrderedDict()
 
     def beside(
         self,
@@ -268,7 +270,7 @@ class Bank:
         sample: Sample,
         key: str,
         target: Image,
-        references: Sequence[_Encoded],
+        references: Sequence[Encoded],
     ) -> None:
         found = self.strategy.match(self.matcher, target, references, self.threshold)
         images = [reference.image for reference in references]
@@ -284,7 +286,7 @@ class Bank:
         with whole_file(self._path(round_, sample)) as partial:
             partial.write_bytes(entry)
 
-    def _encode(self, frame: Frame, sample: Sample) -> _Encoded:
+    def _encode(self, frame: Frame, sample: Sample) -> Encoded:
         if frame in self._encoded:
             self._encoded.move_to_end(frame)
             return self._encoded[frame]
@@ -295,7 +297,7 @@ class Bank:
                 "use references of the same camera and size, or resize them",
             )
         image = self.store.image(frame)
-        self._encoded[frame] = _Encoded(image, self.matcher.encode(image))
+        self._encoded[frame] = Encoded(image, self.matcher.encode(image))
         if len(self._encoded) > ENCODED_KEPT:
             self._encoded.popitem(last=False)
         return self._encoded[frame]

@@ -2,55 +2,44 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bluref.degrade.synthesis import SynthesisConfig
 from bluref.errors import UserError
 from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
-from bluref.pseudo.bank import Bank
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network
 from bluref.restore.networks.backbones import Backbone, build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
-from bluref.train.banks import bank_of, course_of, gate_of, heed_motion
-from bluref.train.batches import (
-    Batch,
-    BatchAt,
-    Drawing,
-    PseudoBatches,
-    SupervisedBatches,
-    SyntheticBatches,
-    drawing_of,
-)
+from bluref.train.banks import bank_of, heed_motion
+from bluref.train.batches import Batch, PseudoBatches, drawing_of
 from bluref.train.best import best_from
 from bluref.train.checking.check import check_before
 from bluref.train.covering import choose_by_coverage
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles
 from bluref.train.fitting import fitted
+from bluref.train.given import Given, source_of
 from bluref.train.held import hold_ready
 from bluref.train.imported import plain_weights, recognise
 from bluref.train.loop import Source, Trainer
 from bluref.train.metrics import MetricsFile
-from bluref.train.motion_batches import MotionBatches
-from bluref.train.moving import Moving, find_moving
+from bluref.train.moving import find_moving
 from bluref.train.observe import Observer, Snapshot
-from bluref.train.pair_batches import PairBatches, paired
-from bluref.train.processes import Processes, find_processes
+from bluref.train.pair_batches import paired
+from bluref.train.processes import find_processes
 from bluref.train.recipe import BATCH, Recipe
 from bluref.train.run_folder import locked, settle
-from bluref.train.source import Curriculum, FixedPairs
-from bluref.train.validation import Held, HeldOutValidation, Judging, Look
+from bluref.train.source import Curriculum
+from bluref.train.validation import Held, HeldOutValidation, Look
 from bluref.weights.device import require_compiler
 from bluref.weights.precision import prefers_bf16
 from bluref.weights.published import read_published
@@ -132,7 +121,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
             checkpoint.repair(run / "best")
         if bank is not None and any(len(s.references) > recipe.refs for s in found.samples):
             found = choose_by_coverage(run, recipe, found, bank, observer, processes)
-        given = _given(run, _Given(recipe, found, store, bank, None, processes), observer)
+        given = _given(run, Given(recipe, found, store, bank, None, processes), observer)
         # Several processes greet each other while a trainer is built.
         trainer = _build(run, given, observer)
         trainer.prepared = time.monotonic() - started
@@ -143,67 +132,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
     return TrainResult(run, trainer.step, finished, time.monotonic() - started, best)
 
 
-@dataclass(frozen=True)
-class _Given:
-    """What a run works with; no bank where there are true pairs."""
-
-    recipe: Recipe
-    found: TrainingData
-    store: FrameStore
-    bank: Bank | None
-    moving: Moving | None
-    processes: Processes
-    held: Sequence[Held] = ()
-
-    @property
-    def drawing(self) -> Drawing:
-        """How items are drawn; `fitted` has settled how many."""
-        return drawing_of(self.recipe)
-
-    def validation(self, run: Path, step: int) -> HeldOutValidation | None:
-        """Judges by the frames held back, if there are any."""
-        if not self.held:
-            return None
-        recipe = self.recipe
-        judging = Judging(
-            every=recipe.validate_every,
-            patience=recipe.patience,
-            min_coverage=recipe.min_coverage,
-            training_size=self.drawing.crop,
-            device=self.processes.device,
-        )
-        return HeldOutValidation(run, self.held, judging, upto=step)
-
-    @cached_property
-    def _kernels(self) -> SynthesisConfig:
-        """Random kernels as long as the footage's own blur, up to their size, where it is known."""
-        usual = SynthesisConfig()
-        if self.moving is None:
-            return usual
-        found = self.moving.lengths([sample.blurry for sample in self.found.samples])
-        if found is None:
-            return usual
-        longest = float(usual.motion.size - 1)
-        fitted = replace(usual.motion, length=tuple(min(length, longest) for length in found))
-        return replace(usual, motion=fitted)
-
-    def synthetic(self, drawing: Drawing) -> BatchAt:
-        """Sharp frames blurred by the footage's own motion, or by random kernels."""
-        if self.moving is None or self.recipe.blur == "kernels":
-            return SyntheticBatches(self.found.sharp, self.store, drawing, self._kernels)
-        motion = self.moving.motion
-        return MotionBatches(
-            frames=self.found.sharp,
-            lenders=[s for b in self.found.samples if (s := motion.sample(b.blurry))]
-            or motion.samples,
-            motion=motion,
-            exposure=self.moving.exposure,
-            store=self.store,
-            drawing=drawing,
-        )
-
-
-def _given(run: Path, given: _Given, observer: Observer) -> _Given:
+def _given(run: Path, given: Given, observer: Observer) -> Given:
     """With how things move, and with the frames held back, where targets are made."""
     recipe, bank, processes = given.recipe, given.bank, given.processes
     if bank is None:
@@ -219,7 +148,7 @@ def _given(run: Path, given: _Given, observer: Observer) -> _Given:
     return replace(given, moving=moving, held=held)
 
 
-def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
+def _build(run: Path, given: Given, observer: Observer) -> Trainer[Batch]:
     recipe, processes = given.recipe, given.processes
     torch.manual_seed(recipe.seed)
     model = build_backbone(recipe.backbone)
@@ -235,7 +164,7 @@ def _build(run: Path, given: _Given, observer: Observer) -> Trainer[Batch]:
         average=averaged_copy(model),
         optimizer=torch.optim.Adam(model.parameters(), lr=recipe.learning_rate),
     )
-    source = _source(given)
+    source = source_of(given)
     files = DeblurringFiles(given.drawing.crop)
     meta: dict[str, Any] = {}
     if resumed:
@@ -302,52 +231,8 @@ def _begin_with(model: nn.Module, path: Path, backbone: str) -> None:
         ) from error
 
 
-def _source(given: _Given) -> Source[Batch]:
-    """True pairs where there is no bank of targets."""
-    recipe, found, store, bank = given.recipe, given.found, given.store, given.bank
-    rank, count = given.processes.rank, given.processes.count
-    drawing = given.drawing
-    if recipe.pairs:
-        return FixedPairs(PairBatches(found.samples, store, drawing.shared(rank, count)), "pairs")
-    if bank is None:
-        with_truth = [sample for sample in found.samples if sample.truth is not None]
-        if not with_truth:
-            raise UserError(
-                "no blurry frame has a true sharp version to learn from",
-                "omit --supervised, or use a paired data set",
-            )
-        return FixedPairs(SupervisedBatches(with_truth, store, drawing.shared(rank, count)))
-    own, synthetic = drawing.parted(recipe.anchor, processes=count)
-    if not own.batch:
-        raise UserError(
-            f"anchor {recipe.anchor} leaves no item of a batch of {drawing.batch} to the footage",
-            "lower --anchor, or raise --batch",
-        )
-    synthetic = synthetic.shared(rank, count, before=own.batch)
-    own, drawing = own.shared(rank, count), drawing.shared(rank, count)
-    return Curriculum(
-        warm=given.synthetic(drawing),
-        pseudo=PseudoBatches(
-            found.samples,
-            store,
-            own,
-            bank,
-            round=0,
-            moving=given.moving if max(recipe.gate, recipe.reblur) > 0 else None,
-            gate=gate_of(recipe),
-            course=course_of(bank, recipe),
-        ),
-        anchor=given.synthetic(synthetic) if synthetic.batch else None,
-        warm_start=min(recipe.warm_start, recipe.steps),
-        refresh_every=recipe.refresh_every,
-        training_size=drawing.crop,
-        processes=given.processes,
-        taught=recipe.init is not None,
-    )
-
-
 def _snapshots(
-    given: _Given, source: Source[Batch], observer: Observer
+    given: Given, source: Source[Batch], observer: Observer
 ) -> Callable[[int, nn.Module], None]:
     """A function that shows the observer the same few crops each time."""
     found, store = given.found, given.store
