@@ -6,6 +6,7 @@ forgets where its tensors are fails here as it would there, on a machine that ha
 """
 
 import sys
+import threading
 from types import SimpleNamespace
 
 import torch
@@ -61,7 +62,7 @@ class There(torch.Tensor):
 
 
 class Accelerator(TorchDispatchMode):
-    """Within it, tensors can be sent to the accelerator and made there."""
+    """Within it, and in threads that begin after `install`, tensors can be sent there."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         return compute(function, args, kwargs or {})
@@ -77,8 +78,8 @@ def compute(function, args, kwargs):
         raise RuntimeError(f"{function}: expected all tensors on one device, found {NAME} and cpu")
     if kwargs.get("device") is not None:
         there = torch.device(kwargs["device"]).type == NAME
-        kwargs = {**kwargs, "device": torch.device("cpu")}
-        kwargs.pop("pin_memory", None)
+        if there:
+            kwargs = {**kwargs, "device": torch.device("cpu"), "pin_memory": None}
     ours_args, ours_kwargs = tree_map_only(There, lambda tensor: tensor.here, (args, kwargs))
     made = function(*ours_args, **ours_kwargs)
     if not there:
@@ -99,6 +100,13 @@ def install() -> None:
         get_amp_supported_dtype=lambda: [torch.bfloat16],
     )
     _setup_privateuseone_for_python_backend(NAME, module)
+    before = threading.Thread.run
+
+    def run(thread: threading.Thread) -> None:
+        with Accelerator():
+            before(thread)
+
+    threading.Thread.run = run
 
 
 def refuses_to_mix() -> bool:

@@ -128,6 +128,11 @@ def test_references_are_evened_out_if_the_recipe_says_so(recipe, bank, tmp_path,
     assert bank_of(tmp_path, replace(recipe, even=even), bank.store).even is even
 
 
+def test_matches_are_made_where_the_run_computes(recipe, bank, tmp_path):
+    made = bank_of(tmp_path, replace(recipe, matcher="compact-plain"), bank.store, device="meta")
+    assert made.matcher.device.type == "meta"
+
+
 def test_a_threshold_that_rises_silences_more_and_more(batches):
     """Step by step what a bank with that threshold would have said."""
     changing = replace(batches, course=ThresholdCourse(0.9, 0.9998, begin=2, end=6))

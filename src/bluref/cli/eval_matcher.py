@@ -62,6 +62,9 @@ class Options:
     picture: Path | None = None
     """Where to draw the reliability diagram of --synthetic: a PNG file."""
 
+    device: str = "cpu"
+    """Where the networks of matchers compute, as torch names it: cpu, cuda."""
+
     json: bool = False
     """Print one JSON object with rows: matcher, delta, coverage, psnr_confident, psnr_at_half,
     seconds_per_reference; of --synthetic matcher, blur, epe, pck1, pck3, pck5, ause,
@@ -71,9 +74,11 @@ class Options:
 def run(options: Options) -> int:
     """Measure, print the table."""
     from bluref.match.named import matcher_named
+    from bluref.weights.device import usable_device
 
     _check(options)
-    matchers = {name: matcher_named(name) for name in options.matcher}
+    device = usable_device(options.device)
+    matchers = {name: matcher_named(name, device=device) for name in options.matcher}
     with _progress() as tell:
         if options.data is None:
             rows = _on_synthetic_pairs(options, matchers, tell)

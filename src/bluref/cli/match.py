@@ -28,6 +28,9 @@ class Options:
     """Dense matcher: compact, dis, dis-fast, or the folder of a trained one; with +check or
     +homography after it if wished."""
 
+    device: str = "cpu"
+    """Where the matcher's network computes, as torch names it: cpu, cuda."""
+
     json: bool = False
     """Print one JSON object: picture, coverage (confidence of 0.7 or more), median_motion."""
 
@@ -37,9 +40,11 @@ def run(options: Options) -> int:
     from bluref.match.named import matcher_named
     from bluref.media.picture import read_picture, write_picture
     from bluref.report.flow_picture import match_pair
+    from bluref.weights.device import usable_device
 
+    matcher = matcher_named(options.matcher, device=usable_device(options.device))
     target, reference = read_picture(options.target), read_picture(options.reference)
-    drawn = match_pair(target, reference, matcher_named(options.matcher))
+    drawn = match_pair(target, reference, matcher)
     write_picture(drawn.picture, options.out)
     if options.json:
         told = {

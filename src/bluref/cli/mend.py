@@ -40,10 +40,11 @@ class Options:
     the command line win over it."""
 
     device: str = "cpu"
-    """Where to train, as torch names it: cpu, cuda."""
+    """Where networks compute, as torch names it: cpu, cuda."""
 
     engine: Literal["auto", "eager", "compile", "onnxruntime", "openvino"] = "eager"
-    """What runs the network at the end; auto measures once per machine and model, and remembers."""
+    """What runs the network at the end; auto measures once per machine and model, and remembers.
+    All but eager run on the processor."""
 
     json: bool = False
     """Print one JSON object: outputs, run, report, agreement_before and agreement_after (dB, of

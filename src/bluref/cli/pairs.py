@@ -41,6 +41,9 @@ class Options:
     data: Path | None = None
     """Where the footage of the run lies now, if it was moved."""
 
+    device: str = "cpu"
+    """Where networks compute, as torch names it: cpu, cuda."""
+
     json: bool = False
     """Print one JSON object: pairs, coverage, expected_psnr, bytes, out, made, worse, leaked, leaks
     (pair, frame, seen, same), seconds."""
@@ -53,7 +56,14 @@ def run(options: Options) -> int:
 
     config = PairsConfig(options.keep, options.shards, options.validation)
     with _pointing_on(), Watch() as watch:
-        report = make_pairs(options.run, options.output, config, data=options.data, observer=watch)
+        report = make_pairs(
+            options.run,
+            options.output,
+            config,
+            data=options.data,
+            observer=watch,
+            device=options.device,
+        )
     if options.json:
         sys.stdout.write(json.dumps(_told(report)) + "\n")
     else:

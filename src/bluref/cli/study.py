@@ -29,8 +29,7 @@ class Options:
     of a recipe that comes with BluRef."""
 
     device: str = "cpu"
-    """Where networks are trained and judged: cpu, cuda, cuda:1, mps. Frames are matched, and pairs
-    made, on the processor."""
+    """Where networks compute, as torch names it: cpu, cuda, cuda:1, mps."""
 
     json: bool = False
     """Print one JSON object with rows and shares; otherwise the table as Markdown."""

@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from bluref.errors import UserError
@@ -36,30 +37,39 @@ def save_matcher(
     write_network(model, folder, description, half=half)
 
 
-def load_matcher(path: Path, *, radius: float = 1.0, use_bf16: bool = False) -> PDCMatcher:
+def load_matcher(
+    path: Path,
+    *,
+    radius: float = 1.0,
+    use_bf16: bool = False,
+    device: str | torch.device = "cpu",
+) -> PDCMatcher:
     """A matcher from what `save_matcher` wrote: a folder, a run folder, or a .safetensors file.
 
     Args:
         path: where it lies.
         radius: R of the confidence P_R, in pixels.
         use_bf16: compute in bfloat16, for processors that are fast at it.
+        device: where to compute, as torch names it.
 
     Raises:
         UserError: nothing there, damaged, or another kind of network.
     """
     network, told = read_network(path, _build)
-    network.eval()
+    network.eval().to(device)
     return PDCMatcher(network, f"{network.config.name}-{told.get('sha256')}", radius, use_bf16)
 
 
-def shipped_matcher(name: str, *, use_bf16: bool = False) -> PDCMatcher:
+def shipped_matcher(
+    name: str, *, use_bf16: bool = False, device: str | torch.device = "cpu"
+) -> PDCMatcher:
     """A matcher that comes with the package.
 
     Raises:
         UserError: it does not come with this installation.
     """
     with resources.as_file(resources.files("bluref.weights") / name) as folder:
-        return load_matcher(folder, use_bf16=use_bf16)
+        return load_matcher(folder, use_bf16=use_bf16, device=device)
 
 
 def _build(told: Description, path: Path) -> PDCNet:

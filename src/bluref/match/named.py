@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bluref.errors import UserError
 from bluref.match.checked import CheckedMatcher
 from bluref.match.dis import DISMatcher
@@ -30,21 +32,25 @@ MODES: Mapping[str, Callable[[Matcher[Any]], Matcher[Any]]] = {
 """What goes around a matcher, by what follows its name after a plus."""
 
 
-def matcher_named(name: str) -> Matcher[Any]:
+def matcher_named(name: str, *, device: str | torch.device = "cpu") -> Matcher[Any]:
     """The matcher of that name, or the one that was saved at that path.
 
     Args:
         name: one of `NAMES` or `COMPARED`, or where `bluref train-matcher` has saved one;
             with `MODES` after it, as `dis+check` or `dis+homography+check`, the last outermost.
+        device: where networks compute, as torch names it; all else is done by the processor.
+            Beyond the CPU they compute in float32, and answer as they do there but for rounding:
+            what is matched on one device serves on another.
 
     Raises:
         UserError: there is no such matcher, or no such mode.
     """
     inner, plus, mode = name.rpartition("+")
     if plus and not Path(name).exists():  # a folder may have a plus in its name
-        return _mode_named(mode, of=name)(matcher_named(inner))
+        return _mode_named(mode, of=name)(matcher_named(inner, device=device))
+    use_bf16 = torch.device(device).type == "cpu" and prefers_bf16()
     if name in ("compact", "compact-plain"):
-        shipped = shipped_matcher("compact", use_bf16=prefers_bf16())
+        shipped = shipped_matcher("compact", use_bf16=use_bf16, device=device)
         return _polished(shipped) if name == "compact" else shipped
     if name == "zero":
         return ZeroMatcher()
@@ -57,7 +63,7 @@ def matcher_named(name: str) -> Matcher[Any]:
         raise UserError(
             f"unknown matcher {name!r}", f"use one of {known}, or the folder of a trained one"
         )
-    return _polished(load_matcher(Path(name), use_bf16=prefers_bf16()))
+    return _polished(load_matcher(Path(name), use_bf16=use_bf16, device=device))
 
 
 def _polished(matcher: PDCMatcher) -> Matcher[Any]:

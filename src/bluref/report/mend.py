@@ -40,8 +40,8 @@ class MendConfig:
         curate: which frames are looked at.
         with_references: let references have a word on each blurred frame.
         check: refuse footage that nothing can be learnt from.
-        device: where to train, as torch names it.
-        engine: what runs the network at the end.
+        device: where networks compute, as torch names it; at the end if torch runs them there.
+        engine: what runs the network at the end; all but `eager` do so on the processor.
     """
 
     recipe: Recipe = field(default_factory=Recipe)
@@ -112,7 +112,11 @@ def mend(
     _refuse_other_clips(clips, out)
     unread = _curate(clips, out / DATA, config.curate, observer, tell)
     result = _train(out, config, observer)
-    deblurrer = Deblurrer.from_pretrained(out / RUN, engine=config.engine)
+    deblurrer = Deblurrer.from_pretrained(
+        out / RUN,
+        engine=config.engine,
+        device=config.device if config.engine == "eager" else "cpu",
+    )
     reports: list[DeblurReport] = []
     words: dict[str, int] = {}
     left_out = {Path(failure.path).absolute() for failure in unread}
@@ -121,7 +125,9 @@ def mend(
             continue
         asked = config.with_references
         finish = (
-            prepare_references(out / RUN, clip, deblurrer, observer=observer) if asked else None
+            prepare_references(out / RUN, clip, deblurrer, observer=observer, device=config.device)
+            if asked
+            else None
         )
         if finish is not None:
             words[str(target)] = len(finish.samples)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import torch
+
 from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
 from bluref.pseudo.bank import Bank
@@ -13,13 +15,22 @@ from bluref.train.moving import Moving
 from bluref.train.recipe import Recipe
 
 
-def bank_of(run: Path, recipe: Recipe, store: FrameStore) -> Bank:
+def bank_of(
+    run: Path, recipe: Recipe, store: FrameStore, *, device: str | torch.device = "cpu"
+) -> Bank:
     """The bank of a run, empty or not.
+
+    Args:
+        run: its folder.
+        recipe: of it.
+        store: where frames are read from.
+        device: where the matcher's network computes.
 
     Raises:
         UserError: unknown strategy or matcher.
     """
-    strategy, matcher = strategy_named(recipe.strategy), matcher_named(recipe.matcher)
+    strategy = strategy_named(recipe.strategy)
+    matcher = matcher_named(recipe.matcher, device=device)
     chosen = recipe.threshold
     return Bank(
         run / "bank",

@@ -94,6 +94,7 @@ def make_pairs(
     *,
     data: Path | None = None,
     observer: Observer | None = None,
+    device: str = "cpu",
 ) -> PairsReport:
     """Write a pair for every blurry frame of a run: blurry, pseudo-sharp, trust, provenance.
 
@@ -105,6 +106,7 @@ def make_pairs(
         config: what to make.
         data: where the run's footage lies now, if it was moved.
         observer: watches.
+        device: where networks compute, as torch names it.
 
     Raises:
         UserError: the run has no targets or its footage is gone, `out` holds something else, every
@@ -112,7 +114,7 @@ def make_pairs(
     """
     started, config, observer = time.monotonic(), config or PairsConfig(), observer or Observer()
     with locked(run, resume=True):
-        targets = open_targets(run, data=data, observer=observer)
+        targets = open_targets(run, data=data, observer=observer, device=device)
         leaks = find_leaks(targets.found.samples, _validation(targets, config), targets.store)
         samples = without(targets.found.samples, leaks)
         if not samples:
@@ -159,7 +161,9 @@ class _Maker:
     def __init__(self, run: Path, targets: RunTargets) -> None:
         self.targets, self.made = targets, 0
         network = load_network(run)
-        self._deblur = Deblurrer(network.model, training_size=network.training_size)
+        self._deblur = Deblurrer(
+            network.model, training_size=network.training_size, device=targets.device
+        )
         self.about = {
             "format": FORMAT,
             "round": targets.round,

@@ -104,7 +104,9 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
     # What cannot be had is told here, before frames are decoded for nothing.
     if recipe.compile:
         require_compiler(processes.device)
-    bank = None if recipe.supervised or recipe.pairs else bank_of(run, recipe, store)
+    bank = None
+    if not (recipe.supervised or recipe.pairs):
+        bank = bank_of(run, recipe, store, device=processes.device)
     with contextlib.ExitStack() as stack:
         with processes.first_goes_first():
             if processes.rank == 0:

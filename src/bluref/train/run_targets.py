@@ -24,6 +24,7 @@ from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
 from bluref.train.recipe_file import read_run, recipe_from
 from bluref.train.source import TEACHER, SavedTeacher
+from bluref.weights.device import usable_device
 
 # Pixels of all references together that are warped and fused at a time.
 AT_ONCE = 6_000_000
@@ -40,6 +41,7 @@ class RunTargets:
         bank: its targets.
         round: of the targets, the newest one.
         moving: how the frames came to be blurry, where the recipe asks and it is known.
+        device: where networks compute, as torch names it.
     """
 
     data: Path
@@ -48,6 +50,7 @@ class RunTargets:
     bank: Bank
     round: int
     moving: Moving | None
+    device: str = "cpu"
 
     @property
     def store(self) -> FrameStore:
@@ -69,7 +72,9 @@ class RunTargets:
             UserError: the network of that round is damaged, or the disk is full.
         """
         folder = self.bank.round_folder(self.round) / TEACHER
-        teacher: Teacher = SavedTeacher(folder) if folder.is_dir() else BlurryItself()
+        teacher: Teacher = BlurryItself()
+        if folder.is_dir():
+            teacher = SavedTeacher(folder, device=self.device)
         self.bank.refresh(self.round, samples, teacher, tell=tell)
 
     def target(self, sample: Sample) -> PseudoSharp:
@@ -98,6 +103,7 @@ def open_targets(
     data: Path | None = None,
     observer: Observer | None = None,
     without_rounds: bool = False,
+    device: str = "cpu",
 ) -> RunTargets:
     """Open the newest targets of a run.
 
@@ -106,9 +112,11 @@ def open_targets(
         without_rounds: open it also if it has no targets yet, for those that make their own.
         data: where its footage lies now, if it was moved.
         observer: watches what has to be found anew.
+        device: where networks compute, as torch names it.
 
     Raises:
-        UserError: no run there, one that has no targets, or its footage is gone or another.
+        UserError: no run there, one that has no targets, its footage is gone or another, or no such
+            device.
     """
     observer = observer or Observer()
     told = read_run(run)
@@ -119,7 +127,7 @@ def open_targets(
         raise UserError(
             f"the footage of {run} is no longer in {data}", "say where it is now: --data FOLDER"
         )
-    bank = bank_of(run, recipe, FrameStore(run / "frames"))
+    bank = bank_of(run, recipe, FrameStore(run / "frames"), device=usable_device(device))
     if not bank.rounds() and not without_rounds:
         raise UserError(
             f"{run} has no targets yet: it has not come further than its warm start",
@@ -137,7 +145,7 @@ def open_targets(
         found = choose_by_coverage(run, recipe, found, bank, observer, Alone())
     moving = find_moving(run, recipe, found, bank, observer, Alone()) if recipe.gate else None
     heed_motion(bank, recipe, moving)
-    return RunTargets(data, recipe, found, bank, max(bank.rounds(), default=0), moving)
+    return RunTargets(data, recipe, found, bank, max(bank.rounds(), default=0), moving, device)
 
 
 def about_source(frame: Frame, data: Path) -> str:

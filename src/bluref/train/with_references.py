@@ -99,6 +99,7 @@ def prepare_references(
     *,
     data: Path | None = None,
     observer: Observer | None = None,
+    device: str = "cpu",
 ) -> WithReferences:
     """Match every blurred frame of a clip with its references, on what the network makes of it.
 
@@ -112,12 +113,13 @@ def prepare_references(
         network: the run's.
         data: where the run's footage lies now, if it was moved.
         observer: watches.
+        device: where the matcher's network computes, as torch names it.
 
     Raises:
         UserError: no run there, its footage is gone, or the disk is too full.
     """
     observer = observer or Observer()
-    known = _opened(run, clip, data, observer)
+    known = _opened(run, clip, data, observer, device)
     samples, bank = list(known.samples.values()), known.targets.bank
     frames = (frame for s in samples for frame in (s.blurry, *s.references))
     bank.store.prepare(frames, tell=observer.on_prepare)
@@ -147,9 +149,11 @@ def kept_references(run: Path, clip: Path, *, data: Path | None = None) -> WithR
     return _opened(run, clip, data, Observer()) if (run / MENDED).is_dir() else None
 
 
-def _opened(run: Path, clip: Path, data: Path | None, observer: Observer) -> WithReferences:
+def _opened(
+    run: Path, clip: Path, data: Path | None, observer: Observer, device: str = "cpu"
+) -> WithReferences:
     """The blurred frames of a clip and where their matches belong, there already or not."""
-    targets = open_targets(run, data=data, observer=observer, without_rounds=True)
+    targets = open_targets(run, data=data, observer=observer, without_rounds=True, device=device)
     recipe = targets.recipe
     footage = find_footage(targets.data, recipe, targets.store, tell=observer.on_prepare)
     mine = _blurred_pictures(footage, clip) if clip.is_dir() else with_those_between(footage, clip)

@@ -327,15 +327,15 @@ def taught(study):
 def test_a_student_is_given_the_pairs_of_its_teacher(training, taught, tmp_path, monkeypatch):
     made = []
 
-    def make_pairs(run, out, *, data, observer):
+    def make_pairs(run, out, *, data, observer, device):
         assert (run / "frames").is_symlink()  # lent, so that nothing is decoded again
-        made.append((run.name, out, data))
+        made.append((run.name, out, data, device))
 
     monkeypatch.setattr(module, "make_pairs", make_pairs)
-    done = run_study(taught, tmp_path / "study")
+    done = run_study(taught, tmp_path / "study", device="meta")
     teacher, student = (result.run.name for result in done.results)
     pairs = tmp_path / "study" / "pairs" / teacher
-    assert made == [(teacher, pairs, taught.data)]
+    assert made == [(teacher, pairs, taught.data, "meta")]
     assert training.data == {teacher: taught.data, student: pairs}
     assert [row(result)["strategy"] for result in done.results] == ["robust", None]
     assert not list((tmp_path / "study" / "runs").rglob("frames"))

@@ -3,7 +3,9 @@
 import math
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from threading import Lock
 
 import torch
 import torch.nn.functional as F
@@ -34,10 +36,11 @@ class Picture:
 class PDCMatcher:
     """One pass of a PDC-Net per pair ("direct" mode).
 
-    confidence = P_R / max P_R inside the reference, else 0.
+    confidence = P_R / max P_R inside the reference, else 0. Pictures may lie anywhere; answers lie
+    on the processor, where the rest of the way goes on.
 
     Attributes:
-        network: in evaluation mode.
+        network: in evaluation mode, on the device that computes.
         name: of the network and its weights; keys cached matches.
         radius: R in pixels, above 0.
         use_bf16: autocast to bfloat16.
@@ -47,6 +50,7 @@ class PDCMatcher:
     name: str
     radius: float = 1.0
     use_bf16: bool = False
+    _turn: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.radius <= 0:
@@ -57,6 +61,11 @@ class PDCMatcher:
         """Name and settings."""
         precision = f"bf16-{platform.machine()}" if self.use_bf16 else "fp32"
         return f"{self.name}-{self.radius:g}-{precision}"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return next(self.network.parameters()).device
 
     @property
     def most(self) -> float:
@@ -71,8 +80,8 @@ class PDCMatcher:
         if taken != size:
             image = F.interpolate(image, taken, mode="area")
         image = image.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.use_bf16):
-            return Picture(self.network.encode(image), size)
+        with self._alone(), self._precision():
+            return Picture(self.network.encode(image.to(self.device)), size)
 
     @torch.no_grad()
     def match(self, target: Picture, reference: Picture) -> Match:
@@ -85,9 +94,10 @@ class PDCMatcher:
         """
         if target.size != reference.size:
             raise ValueError(f"sizes must be equal, got {target.size} and {reference.size}")
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.use_bf16):
-            estimate = self.network(target.encoded, reference.encoded)[1]
-        return self._matched(estimate, target)
+        with self._alone():
+            with self._precision():
+                estimate = self.network(target.encoded, reference.encoded)[1]
+            return self._matched(estimate, target)
 
     def match_many(self, target: Picture, references: Sequence[Picture]) -> list[Match]:
         """What `match` gives for each reference, several in one pass.
@@ -106,6 +116,13 @@ class PDCMatcher:
                 found.append(Match(many.flow[items], many.confidence[items], many.inside[items]))
         return found
 
+    def _alone(self) -> AbstractContextManager[object]:
+        """One thread after the other on an accelerator, whose memory is not the machine's."""
+        return nullcontext() if self.device.type == "cpu" else self._turn
+
+    def _precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.use_bf16)
+
     def _matched(self, estimate: Estimate, target: Picture) -> Match:
         """The finest level's answer at the size of the picture."""
         taken, size = target.encoded.size, target.size
@@ -114,7 +131,7 @@ class PDCMatcher:
         likely = _upsampled(probability_within(estimate.to_float(), self.radius), size)
         visible = inside(flow, size)
         confidence = (likely / self.most).clamp(0, 1) * visible
-        return Match(flow, confidence, visible)
+        return Match(flow.cpu(), confidence.cpu(), visible.cpu())
 
 
 def working_size(size: tuple[int, int], *, least: int) -> tuple[int, int]:

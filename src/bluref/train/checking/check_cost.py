@@ -136,7 +136,7 @@ def measure_cost(found: TrainingData, recipe: Recipe, store: FrameStore, device:
             middle = max(len(found.samples) // 2 - count // 2, 0)
             samples = [_narrowed(s, recipe) for s in found.samples[middle : middle + count]]
             store.prepare([f for s in samples for f in (s.blurry, *s.references)])
-            bank = bank_of(Path(folder), recipe, store)
+            bank = bank_of(Path(folder), recipe, store, device=device)
             pair, entry = _time_matching(bank, samples)
             moving = _moving(samples, found, bank)
             refining = _time_refining(bank, samples[0], recipe, moving)

@@ -86,7 +86,7 @@ def run_study(
         study: what to do.
         folder: of the study: new, empty, or the one to go on with.
         watch: gives an observer for each run that has something to do.
-        device: where networks are trained and judged, as torch names it.
+        device: where networks compute, as torch names it.
 
     Raises:
         UserError: the study asks for the impossible, the data set has no truth, the folder belongs
@@ -184,7 +184,7 @@ def _pairs(teacher: str, work: _Work, observer: StudyObserver) -> Path:
         raise UserError(f"{teacher}, whose pairs it learns from, came to nothing", "see why above")
     _lend(place, folder)
     try:
-        make_pairs(place, out, data=work.study.data, observer=observer)
+        make_pairs(place, out, data=work.study.data, observer=observer, device=work.device)
     finally:
         _take_back(place)
     return out
