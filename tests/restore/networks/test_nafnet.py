@@ -139,3 +139,17 @@ def test_the_gate_multiplies_the_first_half_by_the_second():
 def test_a_config_says_what_is_wrong_with_it(wrong, message):
     with pytest.raises(ValueError, match=message):
         NAFNetConfig(**wrong)
+
+
+def test_what_it_learns_in_bfloat16_is_what_it_learns_in_float32():
+    """torch adds the gradients of a layer norm up in bfloat16: over so many pixels, nonsense."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(8, 16, 96, 96, generator=generator)
+    wanted = torch.randn(8, 16, 96, 96, generator=generator) + 0.01
+    learnt = []
+    for dtype in (torch.float32, torch.bfloat16):
+        norm = ChannelNorm(16)
+        (norm(x.to(dtype)).float() * wanted).sum().backward()
+        learnt.append(torch.cat([norm.weight.grad, norm.bias.grad]))
+    exact, coarse = learnt
+    assert (coarse - exact).norm() < 0.01 * exact.norm()

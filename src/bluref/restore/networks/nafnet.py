@@ -72,8 +72,14 @@ class ChannelNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Normalise; in channels_last both permutations are views and nothing is copied."""
+        """Normalise; in channels_last both permutations are views and nothing is copied.
+
+        Where it learns, in single precision: given bfloat16, torch's CPU kernel adds the gradients
+        of weight and bias up in bfloat16, over all pixels, and is wrong by half and more.
+        """
         pixels = x.permute(0, 2, 3, 1)  # b h w c
+        if torch.is_grad_enabled() and x.dtype == torch.bfloat16:
+            pixels = pixels.float()
         normal = F.layer_norm(pixels, (x.shape[1],), self.weight, self.bias, self.eps)
         return normal.permute(0, 3, 1, 2)
 
