@@ -1,9 +1,11 @@
 """The one training loop: deblurring networks, with and without pairs, and matchers run here."""
 
 import math
+import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -63,6 +65,10 @@ class Task(Protocol[Learnt]):
         ...
 
 
+# Batches that are made at a time where an accelerator learns from them, which takes it less long.
+MAKERS = 8
+
+
 class Interrupted(Exception):  # noqa: N818 - nothing went wrong
     """A refresh was left half way, since a person asked for it, or in another process."""
 
@@ -120,16 +126,18 @@ class Trainer(Generic[BatchT]):
             whether it is done: the last step was reached, or patience is exhausted.
         """
         started = time.monotonic() - self.metrics.seconds - self.prepared
-        with _interrupts(self._stop, self.observer), ThreadPoolExecutor(1) as pool:
-            ahead: Future[BatchT] | None = None
+        makers = _makers(self.processes)
+        with _interrupts(self._stop, self.observer), ThreadPoolExecutor(makers) as pool:
+            ahead: deque[Future[BatchT]] = deque()
             while self.step < self.recipe.steps and not self.processes.any(self._must_stop()):
                 try:
                     self._renew()
                 except Interrupted:
                     break
-                batch = self.source(self.step) if ahead is None else ahead.result()
-                # A batch is a function of its step: it is made while the one before is learnt from.
-                ahead = pool.submit(self.source, self.step + 1) if self._may_look_ahead() else None
+                batch = ahead.popleft().result() if ahead else self.source(self.step)
+                # A batch is a function of its step: the next are made while one is learnt from.
+                while len(ahead) < makers and self._stands(self.step + 1 + len(ahead)):
+                    ahead.append(pool.submit(self.source, self.step + 1 + len(ahead)))
                 loss, seen = self.update(batch)
                 self.step += 1
                 self.observer.on_step(self.step, loss)
@@ -193,10 +201,9 @@ class Trainer(Generic[BatchT]):
         self.source.renew(round_, self.state.average, tell)
         self._round = round_
 
-    def _may_look_ahead(self) -> bool:
-        """Whether there is a next step, and it learns from targets that stand already."""
-        next_ = self.step + 1
-        return next_ < self.recipe.steps and self.source.round_at(next_) == self._round
+    def _stands(self, step: int) -> bool:
+        """Whether there is such a step, and it learns from targets that stand already."""
+        return step < self.recipe.steps and self.source.round_at(step) == self._round
 
     def _keep(self, batch: BatchT, seen: Any, loss: float, seconds: float) -> None:  # noqa: ANN401
         """Judge, log, draw and save what is due after this step."""
@@ -241,6 +248,13 @@ class Trainer(Generic[BatchT]):
         self._judged = {}  # each verdict stands in the row of its step
         self.metrics.add(row)
         self.observer.on_metrics(row)
+
+
+def _makers(processes: Processes) -> int:
+    """Threads that make batches; a processor that learns has none to spare for more than one."""
+    if processes.device.type == "cpu":
+        return 1
+    return max(min(MAKERS, (os.cpu_count() or 1) // processes.count), 1)
 
 
 def learning_rate(recipe: Schedule, step: int) -> float:
