@@ -8,7 +8,7 @@ from tests.train.conftest import panorama
 
 from bluref.degrade.kernels import MotionConfig
 from bluref.media.picture import write_picture
-from bluref.train import moving, run
+from bluref.train import given, moving
 from bluref.train.batches import SyntheticBatches
 from bluref.train.observe import Observer
 from bluref.train.run import train
@@ -101,7 +101,7 @@ def test_random_kernels_are_as_long_as_the_footages_own_blur(
         seen.append(synthesis.motion.length)
         return SyntheticBatches(frames, store, drawing, synthesis)
 
-    monkeypatch.setattr(run, "SyntheticBatches", spy)
+    monkeypatch.setattr(given, "SyntheticBatches", spy)
     kernels = replace(recipe, steps=4, warm_start=3, blur="kernels", exposure=exposure)
     train(footage, tmp_path / "run", kernels)
     assert len(seen[0]) == moving.QUANTILES
@@ -113,7 +113,7 @@ def test_random_kernels_are_as_long_as_the_footages_own_blur(
 def test_where_no_motion_is_known_kernels_are_of_any_length(footage, recipe, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        run, "SyntheticBatches", lambda *given: seen.append(given[3]) or SyntheticBatches(*given)
+        given, "SyntheticBatches", lambda *told: seen.append(told[3]) or SyntheticBatches(*told)
     )
     train(footage, tmp_path / "run", replace(recipe, steps=1, blur="kernels", gate=0.0))
     assert seen[0].motion.length == MotionConfig().length
@@ -122,7 +122,7 @@ def test_where_no_motion_is_known_kernels_are_of_any_length(footage, recipe, tmp
 def test_of_what_stands_still_no_length_is_known(footage, recipe, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        run, "SyntheticBatches", lambda *given: seen.append(given[3]) or SyntheticBatches(*given)
+        given, "SyntheticBatches", lambda *told: seen.append(told[3]) or SyntheticBatches(*told)
     )
     still = replace(recipe, steps=4, warm_start=3, blur="kernels", exposure=0.01)
     train(footage, tmp_path / "run", still)

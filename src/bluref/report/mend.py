@@ -105,31 +105,26 @@ def mend(
             written or was made from other clips or another recipe.
         KeyboardInterrupt: training was interrupted, and saved.
     """
-    started = time.monotonic()
-    observer = observer or Observer()
+    started, observer = time.monotonic(), observer or Observer()
     _refuse_pairs(config.recipe)
     targets = _targets(clips, out)
     _refuse_other_clips(clips, out)
     unread = _curate(clips, out / DATA, config.curate, observer, tell)
     result = _train(out, config, observer)
-    deblurrer = Deblurrer.from_pretrained(
-        out / RUN,
-        engine=config.engine,
-        device=config.device if config.engine == "eager" else "cpu",
-    )
+    # Other engines than torch run on the processor.
+    place = config.device if config.engine == "eager" else "cpu"
+    deblurrer = Deblurrer.from_pretrained(out / RUN, engine=config.engine, device=place)
     reports: list[DeblurReport] = []
     words: dict[str, int] = {}
     left_out = {Path(failure.path).absolute() for failure in unread}
     for clip, target in targets.items():
         if clip.absolute() in left_out:
             continue
-        asked = config.with_references
-        finish = (
-            prepare_references(out / RUN, clip, deblurrer, observer=observer, device=config.device)
-            if asked
-            else None
-        )
-        if finish is not None:
+        finish: WithReferences | None = None
+        if config.with_references:
+            finish = prepare_references(
+                out / RUN, clip, deblurrer, observer=observer, device=config.device
+            )
             words[str(target)] = len(finish.samples)
         reports.append(_deblur(clip, target, deblurrer, finish, tell))
     drawing = partial(tell, "drawing the report")

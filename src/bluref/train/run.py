@@ -14,6 +14,7 @@ from bluref.errors import UserError
 from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
+from bluref.pseudo.bank import Bank
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network
 from bluref.restore.networks.backbones import Backbone, build_backbone
@@ -35,7 +36,7 @@ from bluref.train.metrics import MetricsFile
 from bluref.train.moving import find_moving
 from bluref.train.observe import Observer, Snapshot
 from bluref.train.pair_batches import paired
-from bluref.train.processes import find_processes
+from bluref.train.processes import Processes, find_processes
 from bluref.train.recipe import BATCH, Recipe
 from bluref.train.run_folder import locked, settle
 from bluref.train.source import Curriculum
@@ -102,11 +103,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
     observer = (observer if processes.rank == 0 else None) or Observer()
     store = FrameStore(run / "frames")
     # What cannot be had is told here, before frames are decoded for nothing.
-    if recipe.compile:
-        require_compiler(processes.device)
-    bank = None
-    if not (recipe.supervised or recipe.pairs):
-        bank = bank_of(run, recipe, store, device=processes.device)
+    bank = _prepared(run, recipe, store, processes)
     with contextlib.ExitStack() as stack:
         with processes.first_goes_first():
             if processes.rank == 0:
@@ -132,6 +129,15 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
         observer.on_end(run)
     best = _seen_at_best(trainer)
     return TrainResult(run, trainer.step, finished, time.monotonic() - started, best)
+
+
+def _prepared(run: Path, recipe: Recipe, store: FrameStore, processes: Processes) -> Bank | None:
+    """The bank, still to be filled, after looking for what the recipe needs of the machine."""
+    if recipe.compile:
+        require_compiler(processes.device)
+    if recipe.supervised or recipe.pairs:
+        return None
+    return bank_of(run, recipe, store, device=processes.device)
 
 
 def _given(run: Path, given: Given, observer: Observer) -> Given:
