@@ -111,9 +111,7 @@ def mend(
     _refuse_other_clips(clips, out)
     unread = _curate(clips, out / DATA, config.curate, observer, tell)
     result = _train(out, config, observer)
-    # Other engines than torch run on the processor.
-    place = config.device if config.engine == "eager" else "cpu"
-    deblurrer = Deblurrer.from_pretrained(out / RUN, engine=config.engine, device=place)
+    deblurrer = _deblurrer(out / RUN, config)
     reports: list[DeblurReport] = []
     words: dict[str, int] = {}
     left_out = {Path(failure.path).absolute() for failure in unread}
@@ -141,6 +139,12 @@ def mend(
         deblurred=tuple(reports),
         seconds=time.monotonic() - started,
     )
+
+
+def _deblurrer(run: Path, config: MendConfig) -> Deblurrer:
+    """The trained network; other engines than torch run it on the processor."""
+    place = config.device if config.engine == "eager" else "cpu"
+    return Deblurrer.from_pretrained(run, engine=config.engine, device=place)
 
 
 def _agreement(result: TrainResult) -> tuple[float | None, float | None]:
