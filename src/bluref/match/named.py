@@ -39,8 +39,8 @@ def matcher_named(name: str, *, device: str | torch.device = "cpu") -> Matcher[A
         name: one of `NAMES` or `COMPARED`, or where `bluref train-matcher` has saved one;
             with `MODES` after it, as `dis+check` or `dis+homography+check`, the last outermost.
         device: where networks compute, as torch names it; all else is done by the processor.
-            Beyond the CPU they compute in float32, and answer as they do there but for rounding:
-            what is matched on one device serves on another.
+            Beyond the CPU they compute in float32, and answer as a CPU does in float32 but for
+            rounding: what is matched on the one serves on the other.
 
     Raises:
         UserError: there is no such matcher, or no such mode.
