@@ -1,10 +1,13 @@
 """Runs `bluref` on a pretended accelerator: `python tests/accelerator.py VERB ... [then VERB ...]`.
 
+A verb that computes nothing there is an error.
+
 Tensors of the device `pretend` live on the processor, but as far away as on a graphics card: what
 meets one of the processor is refused, what wants its numbers has to fetch them. So code that
 forgets where its tensors are fails here as it would there, on a machine that has no card.
 """
 
+import itertools
 import sys
 import threading
 from types import SimpleNamespace
@@ -15,6 +18,8 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 NAME = "pretend"
+# Convolutions that were computed there so far.
+CONVOLVED = itertools.count()
 
 
 class There(torch.Tensor):
@@ -80,6 +85,8 @@ def compute(function, args, kwargs):
         there = torch.device(kwargs["device"]).type == NAME
         if there:
             kwargs = {**kwargs, "device": torch.device("cpu"), "pin_memory": None}
+    if there and function is torch.ops.aten.convolution.default:
+        next(CONVOLVED)
     ours_args, ours_kwargs = tree_map_only(There, lambda tensor: tensor.here, (args, kwargs))
     made = function(*ours_args, **ours_kwargs)
     if not there:
@@ -128,5 +135,8 @@ if __name__ == "__main__":
     with Accelerator():
         assert refuses_to_mix()
         for command in " ".join(sys.argv[1:]).split(" then "):
+            before = next(CONVOLVED)
             if status := main(command.split(" ")):
                 sys.exit(status)
+            if next(CONVOLVED) == before + 1:
+                sys.exit(f"nothing was computed on the accelerator: {command}")

@@ -71,19 +71,20 @@ def test_every_module_says_what_it_is_for_and_rooms_say_nothing_else():
     assert [name for name, tree in rooms.items() if len(tree.body) > 1] == []
 
 
-def defined(name):
+def offered_by(module):
     """What a module of the package lets others import: not what begins with an underscore."""
-    here = name.replace(".", "/")
+    here = module.replace(".", "/")
     inside = [m.removeprefix(f"{here}/") for m in TEXTS if m.startswith(f"{here}/")]
     found = {m.removesuffix(".py").split("/")[0] for m in inside}
     for statement in TREES.get(f"{here}.py", ast.Module([], [])).body:
         match statement:
-            case ast.FunctionDef(name=defined) | ast.ClassDef(name=defined):
-                found.add(defined)
-            case ast.Assign(targets=[ast.Name(id=defined), *_]):
-                found.add(defined)
-            case ast.AnnAssign(target=ast.Name(id=defined)):
-                found.add(defined)
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                found.add(name)
+            case (
+                ast.Assign(targets=[ast.Name(id=name), *_])
+                | ast.AnnAssign(target=ast.Name(id=name))
+            ):
+                found.add(name)
     return {name for name in found if not name.startswith("_")}
 
 
@@ -94,7 +95,7 @@ def test_benches_import_what_is_there_and_meant_for_them():
         for statement in ast.walk(ast.parse(bench.read_text("utf-8")))
         if isinstance(statement, ast.ImportFrom) and (statement.module or "").startswith("bluref.")
         for alias in statement.names
-        if alias.name not in defined(statement.module.removeprefix("bluref."))
+        if alias.name not in offered_by(statement.module.removeprefix("bluref."))
     ]
     assert missing == []
 

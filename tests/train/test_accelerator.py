@@ -23,17 +23,30 @@ def contents(folder):
     return found
 
 
+def pictures(place):
+    """Of a picture, or of those in a folder, in their order."""
+    found = [p.read_bytes() for p in (sorted(place.iterdir()) if place.is_dir() else [place])]
+    assert found
+    return found
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("thin")
-def test_what_is_trained_and_deblurred_there_is_the_same_as_here(other_footage, tmp_path):
-    blurry = other_footage / "train" / "other" / "blur" / "000000.png"
+def test_what_is_computed_there_is_the_same_as_here(other_footage, tmp_path):
+    scene = other_footage / "train" / "other"
+    blurry, sharp = scene / "blur" / "000000.png", scene / "sharp" / "000001.png"
     there, here = tmp_path / "there", tmp_path / "here"
 
     def commands(place, device):
-        return (
-            f"train {other_footage} {CHOICES} -o {place}/run --device {device}",
-            f"deblur {blurry} -o {place} --model {place}/run --no-guard --device {device}",
+        lines = (
+            f"train {other_footage} {CHOICES} -o {place}/run",
+            f"deblur {blurry} -o {place} --model {place}/run --no-guard",
+            f"pairs {place}/run -o {place}/pairs",
+            f"eval {other_footage} --part train --every 8 --model {place}/run",
+            f"match {blurry} {sharp} -o {place}/match.png",
+            f"eval-matcher {other_footage} --part train --every 8 --delta 1 --matcher compact",
         )
+        return [f"{line} --device {device}" for line in lines]
 
     told = " then ".join(commands(there, "pretend")).split(" ")
     done = subprocess.run(
@@ -44,6 +57,7 @@ def test_what_is_trained_and_deblurred_there_is_the_same_as_here(other_footage, 
         assert main(command.split(" ")) == 0
     for part in ("motion", "bank", "last"):
         assert contents(here / "run" / part) == contents(there / "run" / part)
-    ours, theirs = (read_picture(place / "000000.png") for place in (here, there))
-    assert ours.equal(theirs)
-    assert not ours.equal(read_picture(blurry))
+    for part in ("000000.png", "match.png", "pairs/sharp", "pairs/trust"):
+        ours, theirs = (pictures(place / part) for place in (here, there))
+        assert ours == theirs
+    assert not read_picture(here / "000000.png").equal(read_picture(blurry))

@@ -36,6 +36,9 @@ class Options:
     local_pooling: bool = True
     """Pool locally, over windows of the training size, instead of over the whole picture."""
 
+    device: str = "cpu"
+    """Where the network runs, as torch names it: cpu, cuda."""
+
     worst: Path | None = None
     """Write a picture there: of each clip, sixteen at most, the place in which the output loses
     most against the input, beside the truth."""
@@ -56,7 +59,9 @@ def run(options: Options) -> int:
 
     if options.worst is not None:  # before anything is measured for nothing
         refuse_other_suffixes(options.worst)
-    deblurrer = Deblurrer.from_pretrained(options.model, local_pooling=options.local_pooling)
+    deblurrer = Deblurrer.from_pretrained(
+        options.model, local_pooling=options.local_pooling, device=options.device
+    )
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("measuring", total=None)
         found = evaluate(

@@ -103,7 +103,9 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
     observer = (observer if processes.rank == 0 else None) or Observer()
     store = FrameStore(run / "frames")
     # What cannot be had is told here, before frames are decoded for nothing.
-    bank = _prepared(run, recipe, store, processes)
+    if recipe.compile:
+        require_compiler(processes.device)
+    bank = _bank(run, recipe, store, processes)
     with contextlib.ExitStack() as stack:
         with processes.first_goes_first():
             if processes.rank == 0:
@@ -131,10 +133,8 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
     return TrainResult(run, trainer.step, finished, time.monotonic() - started, best)
 
 
-def _prepared(run: Path, recipe: Recipe, store: FrameStore, processes: Processes) -> Bank | None:
-    """The bank, still to be filled, after looking for what the recipe needs of the machine."""
-    if recipe.compile:
-        require_compiler(processes.device)
+def _bank(run: Path, recipe: Recipe, store: FrameStore, processes: Processes) -> Bank | None:
+    """The bank of the run, still to be filled; none where there are true pairs."""
     if recipe.supervised or recipe.pairs:
         return None
     return bank_of(run, recipe, store, device=processes.device)

@@ -98,7 +98,7 @@ def check(
     if work.found is not None:
         work.look_for_leaks(measured)
         work.count()
-        work.match(sample, tell)
+        work.match(sample, device, tell)
         work.reckon(device)
     return work.report(time.monotonic() - started)
 
@@ -195,7 +195,7 @@ class _Work:
             fix = "add sharp frames there, or use --choice coverage"
             self.problems.append(Problem("the blurry frames", told, fix))
 
-    def match(self, sample: int, tell: Tell) -> None:
+    def match(self, sample: int, device: str, tell: Tell) -> None:
         """Match a sample with its references, and judge coverage, blur and brightness."""
         if self.found is None or self.recipe.supervised:
             return
@@ -209,6 +209,7 @@ class _Work:
             self.recipe.refs,
             self.store,
             tell=lambda done, all_: tell("matching a sample", done, all_),
+            device=device,
         )
         if not self.matched:
             return

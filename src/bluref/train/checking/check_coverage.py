@@ -81,6 +81,7 @@ def match_sample(
     store: FrameStore,
     *,
     tell: Tell = lambda done, total: None,
+    device: str = "cpu",
 ) -> list[Matched]:
     """Match some blurry frames with their references.
 
@@ -89,11 +90,12 @@ def match_sample(
         refs: references of each frame in training.
         store: where frames are read from.
         tell: called with (done, all).
+        device: where the matcher's network computes, as torch names it.
 
     Raises:
         UserError: a frame cannot be read.
     """
-    judge = matcher_named(JUDGE)
+    judge = matcher_named(JUDGE, device=device)
     needed = [frame for sample in samples for frame in (sample.blurry, *sample.references)]
     store.prepare(needed)
     matched = []
