@@ -12,14 +12,17 @@ from bluref.errors import UserError
 from bluref.frames.clip import Frame
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
+from bluref.match.named import matcher_named
 from bluref.measure.likeness import impression
 from bluref.media.picture import write_picture
+from bluref.train.checking import check_coverage
 from bluref.train.checking.check_blur import blur_of, kind_of
 from bluref.train.checking.check_cost import Cost, measure_cost, rounds_of
 from bluref.train.checking.check_coverage import (
     Matched,
     brightness_problems,
     coverage_problems,
+    match_sample,
     sample_of,
 )
 from bluref.train.checking.check_files import clip_problems, foreign_problems, size_problems, survey
@@ -266,3 +269,17 @@ def test_disk_is_that_of_a_run(footage, recipe, tmp_path):
     weights = 4 * cost.parameters * 9
     # A run at rest holds one checkpoint and one round of two: the rest is there at most.
     assert used < expected < used + weights + 700_000
+
+
+def test_a_sample_is_matched_where_training_will_compute(tmp_path, monkeypatch):
+    asked = []
+
+    def matcher(name, *, device):
+        asked.append(device)
+        return matcher_named(name)
+
+    monkeypatch.setattr(check_coverage, "matcher_named", matcher)
+    blurry, sharp = (written(photograph(0, dx=n), tmp_path, "clip", n) for n in range(2))
+    found = match_sample([Sample(blurry, (sharp,), None)], 1, FrameStore(tmp_path), device="cuda")
+    assert asked == ["cuda"]
+    assert len(found) == 1
