@@ -6,6 +6,7 @@ from tests.frames.shaken import filmed, panned
 from bluref.frames.curate import curate
 from bluref.frames.frame_table import TABLE, read_table
 from bluref.frames.store import FrameStore
+from bluref.media.picture import write_picture
 from bluref.train.data import find_training_data
 from bluref.train.recipe import Recipe
 
@@ -44,3 +45,35 @@ def test_a_role_changed_by_hand_changes_what_is_learnt_from(tmp_path):
     before = samples()
     table.write_text(table.read_text().replace(",blurry,", ",skip,", 1))
     assert [s.blurry.index for s in samples()] == [s.blurry.index for s in before][1:]
+
+
+def test_skipped_pictures_show_how_those_beside_them_moved(tmp_path):
+    data = tmp_path / "data"
+    names = [f"{index:06d}.png" for index in range(7)]
+    for name, image in zip(names, panned([1, 3, 9, 3, 1, 1, 3], size=(96, 128)), strict=True):
+        write_picture(image, data / "clip" / name)
+    (data / "clip" / names[6]).unlink()
+    roles = ["sharp", "skip", "blurry", "skip", "sharp", "skip", "skip"]
+    sharpness = ["1", "1", "1", "1", "1", "", "1"]  # 5 was never looked at
+    lines = [
+        f"clip,{index},{role},clip/{name},{seen}"
+        for index, (role, name, seen) in enumerate(zip(roles, names, sharpness, strict=True))
+    ]
+    (data / TABLE).write_text("\n".join(["clip,index,role,file,sharpness", *lines]) + "\n")
+    found = find_training_data(data, Recipe(refs=2), FrameStore(tmp_path / "store"))
+    assert {frame.index for frame in found.learnt} == {0, 2, 4}
+    assert {frame.index for frame in found.beside} == {1, 3}
+
+
+def test_a_repeated_picture_shows_no_motion(tmp_path):
+    data = tmp_path / "data"
+    for index, image in enumerate(panned([1, 1, 9], size=(96, 128))):
+        write_picture(image, data / "clip" / f"{index:06d}.png")
+    (data / TABLE).write_text(
+        "clip,index,role,file,sharpness,duplicate\n"
+        "clip,0,sharp,clip/000000.png,1,\n"
+        "clip,1,skip,clip/000001.png,1,0\n"
+        "clip,2,blurry,clip/000002.png,1,\n"
+    )
+    found = find_training_data(data, Recipe(refs=1), FrameStore(tmp_path / "store"))
+    assert not found.beside

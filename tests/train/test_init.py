@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from bluref.errors import UserError
 from bluref.restore.files import load_network, save_network
@@ -40,11 +41,14 @@ def test_a_run_starts_from_a_network_of_ours(footage, recipe, pretrained, tmp_pa
     assert weights(tmp_path / "run")["ending.weight"].abs().max() > 0  # not begun by doing nothing
 
 
-@pytest.mark.parametrize("wrapped", [True, False])
-def test_a_run_starts_from_a_published_checkpoint(footage, recipe, pretrained, tmp_path, wrapped):
+@pytest.mark.parametrize("name", ["wrapped.pth", "plain.ckpt", "plain.safetensors"])
+def test_a_run_starts_from_a_published_checkpoint(footage, recipe, pretrained, tmp_path, name):
     state = pretrained.state_dict()
-    torch.save({"params": state} if wrapped else state, tmp_path / "published.pth")
-    train(footage, tmp_path / "run", frozen(recipe, init=str(tmp_path / "published.pth")))
+    if name.endswith(".safetensors"):
+        save_file(state, tmp_path / name)
+    else:
+        torch.save({"params": state} if "wrapped" in name else state, tmp_path / name)
+    train(footage, tmp_path / "run", frozen(recipe, init=str(tmp_path / name)))
     assert_same(weights(tmp_path / "run"), state)
 
 

@@ -1,7 +1,7 @@
 """What footage is made of: frames that know where they come from, and clips of them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -43,6 +43,7 @@ class Clip:
         truth: for a clip of a paired data set, the sharp version of each blurry frame; it serves to
             measure and for the supervised bound, nothing else. Empty for real footage.
         roles_known: somebody has said which is which, as a curated folder does: no split asks.
+        others: pictures that are to serve as neither, and show how those beside them moved.
     """
 
     name: str
@@ -50,3 +51,4 @@ class Clip:
     sharp: Mapping[int, Frame]
     truth: Mapping[int, Frame]
     roles_known: bool = False
+    others: Mapping[int, Frame] = field(default_factory=dict)

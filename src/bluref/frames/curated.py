@@ -31,13 +31,23 @@ def read_curated(folder: Path) -> list[Clip]:
             for role in ("blurry", "sharp")
         }
         if frames["blurry"] or frames["sharp"]:
-            clips.append(Clip(name, frames["blurry"], frames["sharp"], {}, roles_known=True))
+            others = {r.index: _frame(name, r) for r in rows if _shows_motion(r)}
+            clips.append(Clip(name, **frames, truth={}, roles_known=True, others=others))
     if not clips:
         raise UserError(
             f"no frame in {folder / TABLE} is sharp or blurry",
             "curate footage that shows more, or give roles by hand in the column role",
         )
     return clips
+
+
+def _shows_motion(row: FrameRow) -> bool:
+    """Whether it is a skipped picture that was looked at, and not the one before once more.
+
+    Of a film every frame shows motion, whatever the table says.
+    """
+    fresh = row.role == "skip" and row.sharpness is not None and row.duplicate is None
+    return fresh and row.position is None and row.file.is_file() and not is_video(row.file)
 
 
 def _frame(clip: str, row: FrameRow) -> Frame:

@@ -24,8 +24,8 @@ class Footage:
         sharp: frames to take references from.
         truth: sharp version of a blurry frame by `Frame.key`, where a paired data set has one. It
             measures, and trains the supervised bound; training without pairs never reads it.
-        others: frames that a split by sharpness left between those with a role. They show how their
-            neighbours moved.
+        others: frames that a split by sharpness left between those with a role, or that were
+            skipped in a table. They show how their neighbours moved.
     """
 
     blurry: tuple[Frame, ...]
@@ -64,6 +64,7 @@ def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Foot
         mine, references = _split_clip(clip, how, sharpness)
         blurry += mine
         sharp += references
+        others += clip.others.values()
         if to_be_measured(clip, how):
             given = {*mine, *references}
             others += [frame for frame in clip.blurry.values() if frame not in given]

@@ -66,6 +66,18 @@ def matcher_named(name: str, *, device: str | torch.device = "cpu") -> Matcher[A
     return _polished(load_matcher(Path(name), use_bf16=use_bf16, device=device))
 
 
+def network_of(name: str) -> Path | None:
+    """Where the network lies that a matcher's name is the path of; None for those of the package.
+
+    Args:
+        name: as `matcher_named` takes it.
+    """
+    inner, plus, _ = name.rpartition("+")
+    if plus and not Path(name).exists():
+        return network_of(inner)
+    return Path(name) if name not in (*NAMES, *COMPARED) and Path(name).exists() else None
+
+
 def _polished(matcher: PDCMatcher) -> Matcher[Any]:
     """With its matches polished, where its configuration says so."""
     odds = matcher.network.config.polish

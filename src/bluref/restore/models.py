@@ -24,6 +24,14 @@ _TORCHSCRIPT = (".pt", ".ts")
 _REPOSITORY = re.compile(r"[\w][\w.-]*/[\w][\w.-]*", re.ASCII)
 
 
+def is_published(path: Path) -> bool:
+    """Whether others have saved that file: a pickle, or tensors without our description."""
+    suffix = path.suffix.lower()
+    return suffix in _PUBLISHED or (
+        suffix == ".safetensors" and path.is_file() and not path.with_suffix(".json").exists()
+    )
+
+
 def find_model(name: Path | str, *, revision: str | None = None) -> Found:
     """What `name` means: the first of these that is there.
 

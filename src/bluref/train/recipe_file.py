@@ -105,7 +105,9 @@ def _fits(value: object, kind: str) -> bool:
 
 
 def read_run(run: Path) -> dict[str, Any]:
-    """What the recipe.yaml of a run says: `recipe`, `data`, `versions`, and `processes` if it does.
+    """What the recipe.yaml of a run says: `recipe`, `data`, `versions`, `processes`, `files`.
+
+    The last two are empty where an earlier version wrote it.
 
     Raises:
         UserError: no run there, or its recipe.yaml was damaged.
@@ -119,7 +121,7 @@ def read_run(run: Path) -> dict[str, Any]:
     try:
         loaded = yaml.safe_load(path.read_text("utf-8"))
         told = {part: dict(loaded[part]) for part in ("recipe", "data", "versions")}
-        return told | {"processes": dict(loaded.get("processes", {}))}
+        return told | {part: dict(loaded.get(part, {})) for part in ("processes", "files")}
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path} is damaged: {error}", "start a new run in another folder"

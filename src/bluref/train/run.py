@@ -17,6 +17,7 @@ from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import load_network
+from bluref.restore.models import is_published
 from bluref.restore.networks.backbones import Backbone, build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
@@ -34,6 +35,7 @@ from bluref.train.imported import plain_weights, recognise
 from bluref.train.loop import Source, Trainer
 from bluref.train.metrics import MetricsFile
 from bluref.train.moving import find_moving
+from bluref.train.named_files import named_files
 from bluref.train.observe import Observer, Snapshot
 from bluref.train.pair_batches import paired
 from bluref.train.processes import Processes, find_processes
@@ -45,8 +47,6 @@ from bluref.weights.device import require_compiler
 from bluref.weights.precision import prefers_bf16
 from bluref.weights.published import read_published
 
-# How files end in which others keep their weights.
-PUBLISHED = (".pth", ".pt", ".tar")
 # Crops that a contact sheet follows through training, and the side of each in pixels.
 FOLLOWED = 4
 FOLLOWED_SIDE = 192
@@ -226,7 +226,7 @@ def _begin_with(model: nn.Module, path: Path, backbone: str) -> None:
         UserError: nothing there, damaged, or not the weights of that backbone.
     """
     earlier: nn.Module
-    if path.suffix in PUBLISHED:
+    if is_published(path):
         earlier = recognise(plain_weights(read_published(path), path), path).network
     else:
         earlier = load_network(path).model
@@ -289,4 +289,5 @@ def _described(data: Path, recipe: Recipe, found: TrainingData) -> dict[str, dic
             "held_out": len(found.held),
             "fingerprint": found.fingerprint,
         },
+        "files": named_files(recipe),
     }

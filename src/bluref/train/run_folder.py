@@ -13,6 +13,7 @@ import yaml
 import bluref
 from bluref.errors import UserError
 from bluref.media.whole import write_text_whole
+from bluref.train.named_files import replaced
 from bluref.train.observe import Observer
 from bluref.train.processes import Processes
 from bluref.train.recipe_file import differences, read_run
@@ -31,13 +32,14 @@ def settle(
 
     Args:
         run: the run folder.
-        told: `recipe` and `data`, whose `fingerprint` changes when the frames do.
+        told: `recipe`; `data`, whose `fingerprint` changes when the frames do; and `files`, which
+            a matcher that was trained anew in its place changes.
         processes: each draws a batch of its own, so that their number is one more setting.
         observer: is told of versions that changed.
 
     Raises:
-        UserError: the run was started with other settings, other frames or by more or fewer
-            processes.
+        UserError: the run was started with other settings, other frames, another matcher, or by
+            more or fewer processes.
     """
     path = run / "recipe.yaml"
     versions = {"bluref": bluref.__version__, "torch": str(torch.__version__)}
@@ -66,6 +68,11 @@ def settle(
             f"the footage in {told['data']['folder']} is not what {run} was started with",
             "bring the frames back, or start a new run in another folder; where no frame has"
             " changed, the version of BluRef has, and chooses them otherwise",
+        )
+    if "matcher" in replaced(before["files"], told.get("files", {})):
+        raise UserError(
+            f"{told['recipe']['matcher']} is not the matcher any more that {run} was started with",
+            "bring its file back, or start a new run in another folder",
         )
     count = before["processes"].get("count", processes.count)
     if count != processes.count:

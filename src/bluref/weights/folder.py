@@ -77,7 +77,7 @@ def read_network(
         UserError: nothing there, damaged, with weights missing, unknown, misshapen or not finite,
             or written by a newer version.
     """
-    weights, description = _locate(Path(path))
+    weights, description = locate(Path(path))
     told = _read_description(description)
     with torch.device("meta"):
         model = build(told, description)
@@ -94,7 +94,12 @@ def read_network(
     return model, told
 
 
-def _locate(path: Path) -> tuple[Path, Path]:
+def locate(path: Path) -> tuple[Path, Path]:
+    """Where weights and description lie: of a folder, a run folder or a `.safetensors` file.
+
+    Raises:
+        UserError: nothing there.
+    """
     if path.is_dir():
         for folder in (path, path / "best", path / "last"):
             if (folder / WEIGHTS).is_file():

@@ -9,7 +9,10 @@ import yaml
 
 from bluref.errors import UserError
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.files import save_network
+from bluref.restore.networks.backbones import build_backbone
 from bluref.train.evaluate import Evaluation, Scores
+from bluref.train.named_files import named_files
 from bluref.train.recipe import Recipe
 from bluref.train.run import TrainResult
 from bluref.train.studies import study as module
@@ -38,7 +41,14 @@ class FakeTraining:
         assert resume == (run / "recipe.yaml").exists()
         assert observer is not None
         (run / "recipe.yaml").write_text(
-            yaml.safe_dump({"recipe": asdict(recipe), "data": {}, "versions": {}})
+            yaml.safe_dump(
+                {
+                    "recipe": asdict(recipe),
+                    "data": {},
+                    "versions": {},
+                    "files": named_files(recipe),
+                }
+            )
         )
         if run.name in self.fails:
             raise UserError("the disk is full", "free some space")
@@ -53,6 +63,9 @@ class FakeJudge(Judge):
 
     def __init__(self, study, runs):
         self.every = study.every_test
+
+    def fingerprint(self, recipe):
+        return "the same frames"
 
     def network(self, deblur, recipe, *, tell, **figures):
         tell(1, 1)
@@ -190,6 +203,27 @@ def test_another_recipe_for_a_run_that_was_begun_is_refused(training, study, tmp
     with pytest.raises(UserError, match=r"robust-d2-n6-small-s0 was .* \(ema: 0.999 -> 0.9\)"):
         run_study(other, tmp_path / "study")
     assert training.calls == []
+
+
+def test_a_network_replaced_in_its_place_is_another_recipe(training, study, tmp_path):
+    start = tmp_path / "start"
+    save_network(build_backbone("light"), start, training_size=32, meta={})
+    begun = replace(study, recipe=replace(study.recipe, init=str(start)))
+    run_study(begun, tmp_path / "study")
+    assert run_study(begun, tmp_path / "study").finished
+    save_network(build_backbone("light"), start, training_size=32, meta={})  # drawn anew
+    with pytest.raises(UserError, match=r"robust-d2-n6-small-s0 was .* \(init: the file\)"):
+        run_study(begun, tmp_path / "study")
+
+
+def test_frames_to_judge_on_that_have_changed_are_judged_anew(
+    training, study, tmp_path, monkeypatch
+):
+    run_study(study, tmp_path / "study")
+    training.calls.clear()
+    monkeypatch.setattr(FakeJudge, "fingerprint", lambda self, recipe: "a scene more")
+    run_study(study, tmp_path / "study")
+    assert training.calls == [(name, True) for name in NAMES]
 
 
 def test_judging_on_other_frames_trains_nothing_but_asks_each_run(training, study, tmp_path):

@@ -8,7 +8,7 @@ import torch
 from bluref.errors import UserError
 from bluref.measure import ssim
 from bluref.measure.psnr import psnr
-from bluref.media.picture import read_picture
+from bluref.media.picture import read_picture, write_picture
 from bluref.restore.deblurrer import Deblurrer
 from bluref.train.evaluate import evaluate
 from bluref.train.recipe import Recipe
@@ -76,6 +76,23 @@ def test_every_nth_frame_of_each_clip_is_taken_and_counted(footage):
         Deblurrer.identity(), Recipe(), tell=lambda done, total: told.append((done, total))
     )
     assert told == [(done, 3 + 2 * 2) for done in range(1, 8)]
+
+
+def test_the_fingerprint_changes_with_the_frames_judged_on_alone(footage, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(footage, data)
+    recipe = Recipe()
+    before = judge(data, recipe).fingerprint(recipe)
+    assert before == judge(footage, recipe).fingerprint(recipe)  # wherever it lies
+    sharp = sorted((data / "train").glob("*/sharp/*.png"))
+    write_picture(torch.zeros(1, 3, 96, 96), sharp[1])  # an odd frame: a reference, judged by none
+    assert judge(data, recipe).fingerprint(recipe) == before
+    write_picture(torch.zeros(1, 3, 96, 96), sharp[0])
+    assert judge(data, recipe).fingerprint(recipe) != before
+    scene = next((data / "test").iterdir())
+    shutil.copytree(scene, scene.with_name("another"))
+    study = judge(data, recipe, every_train=100), judge(footage, recipe, every_train=100)
+    assert study[0].fingerprint(recipe) != study[1].fingerprint(recipe)
 
 
 @pytest.mark.usefixtures("no_ssim")

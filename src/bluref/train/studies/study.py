@@ -18,6 +18,7 @@ from bluref.restore.deblurrer import Deblurrer
 from bluref.train.evaluate import Evaluation
 from bluref.train.make_pairs import make_pairs
 from bluref.train.metrics import read_metrics
+from bluref.train.named_files import named_files, replaced
 from bluref.train.observe import Observer
 from bluref.train.processes import launched
 from bluref.train.recipe_file import differences, read_run
@@ -105,7 +106,7 @@ def run_study(
     results: list[Result] = []
     with held_alone(folder):
         for place, run in enumerate(runs, start=1):
-            known = _read_result(folder / "runs" / run.name, _key(study, run))
+            known = _read_result(folder / "runs" / run.name, _key(work, run))
             if known is None:
                 with watch() as observer:
                     observer.on_run(run.name, place, len(runs))
@@ -164,7 +165,7 @@ def _measure(run: Run, work: _Work, observer: StudyObserver) -> Measured | None:
             coverage=at_the_end(rows, "coverage"),
             hours=(float(rows[-1]["seconds"]) if rows else done.seconds) / 3600,
         )
-    told = {"format": FORMAT, **_key(study, run), "measured": asdict(measured)}
+    told = {"format": FORMAT, **_key(work, run), "measured": asdict(measured)}
     write_text_whole(place / "result.json", json.dumps(told, indent=1) + "\n")
     _take_back(place)
     if parts:
@@ -190,13 +191,15 @@ def _pairs(teacher: str, work: _Work, observer: StudyObserver) -> Path:
     return out
 
 
-def _key(study: Study, run: Run) -> dict[str, Any]:
+def _key(work: _Work, run: Run) -> dict[str, Any]:
     """All that the figures of a run depend on, as JSON gives it back."""
+    study = work.study
     taught = {"pairs_of": run.pairs_of} if run.pairs_of else {}
     return {
         **taught,
         "recipe": _plain(run),
         "data": str(study.data.resolve()),
+        "judged_on": work.judge.fingerprint(run.recipe),
         "every_test": study.every_test,
         "every_train": study.every_train,
     }
@@ -217,10 +220,14 @@ def _read_result(place: Path, key: dict[str, Any]) -> Measured | None:
 
 
 def _refuse_change(place: Path, run: Run) -> None:
-    """Refuse a run that was begun with another recipe."""
+    """Refuse a run that was begun with another recipe, or with other weights of those names."""
     if not (place / "recipe.yaml").is_file():
         return
-    changed = differences(read_run(place)["recipe"], _plain(run))
+    before = read_run(place)
+    changed = differences(before["recipe"], _plain(run))
+    changed += [
+        f"{field}: the file" for field in replaced(before["files"], named_files(run.recipe))
+    ]
     if changed:
         raise UserError(
             f"{place} was started with other settings ({'; '.join(changed)})",

@@ -1,5 +1,6 @@
 """What a network, or a copied reference, is worth on the two sets of frames that a study judges."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -94,6 +95,15 @@ class Judge:
                 ]
             )
         return _measured(*_compare(Deblurrer.identity(), *copied, tell=tell))
+
+    def fingerprint(self, recipe: Recipe) -> str:
+        """Digest of the frames that a recipe is judged on: names, and sizes of the files."""
+        digest = hashlib.blake2b(digest_size=16)
+        for part in PARTS:
+            for pair in self._pairs(recipe, part):
+                for frame in pair:
+                    digest.update(f"{frame.key}|{frame.path.stat().st_size}|".encode())
+        return digest.hexdigest()
 
     def _pairs(self, recipe: Recipe, part: str) -> Pairs:
         """Every n-th blurry frame of each clip, and its truth."""
