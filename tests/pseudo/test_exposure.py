@@ -1,5 +1,7 @@
 """How long the shutter was open."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from bluref.frames.store import FrameStore
 from bluref.match.dis import DISMatcher
 from bluref.media.picture import write_picture
 from bluref.pseudo.bank import Bank
-from bluref.pseudo.exposure import _inner, exposure_between, fit_exposure
+from bluref.pseudo.exposure import _briefly, _inner, exposure_between, fit_exposure
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 
@@ -72,6 +74,16 @@ def test_the_inner_part_keeps_away_from_holes_and_edges():
     inner = _inner(mask)
     assert inner.sum() == (100 - 2 * 28) * (120 - 2 * 28) - 9 * 9
     assert not inner[..., 46:55, 56:65].any()
+
+
+def test_the_nearest_references_are_asked_alone():
+    def frame(index, clip="clip"):
+        return Frame(clip, index, Path(f"{clip}-{index}.png"))
+
+    order = (frame(0), frame(9), frame(3), frame(7))
+    assert _briefly(Sample(frame(4), order, None)).references == (frame(3), frame(7))
+    strange = (frame(3), *(frame(n, "other") for n in range(3)))
+    assert _briefly(Sample(frame(4), strange, None)).references == strange
 
 
 def write_footage(folder, exposure):

@@ -5,7 +5,7 @@ exposure is the length of that motion which makes the one of the other. No truth
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import torch
@@ -22,6 +22,7 @@ from bluref.pseudo.motion import FootageMotion
 # Exposures that are tried, in frame intervals, evenly spaced.
 TRIED = tuple(k / 4 for k in range(9))
 FRAMES = 24  # that are asked, at most
+REFERENCES = 2  # of each, the nearest in time: more find the same (docs/experiments.md)
 FEWEST = 3  # that must have an answer
 SIDE = 384  # of the box of each, in pixels, at most
 BORDER = 24  # pixels at its edges that do not count: what moves in is not known
@@ -63,7 +64,7 @@ def fit_exposure(
         UserError: frames differ in size or cannot be read.
     """
     known = [sample for sample in samples if motion.sample(sample.blurry)]
-    asked = known[:: -(-len(known) // FRAMES)] if known else []
+    asked = [_briefly(s) for s in known[:: -(-len(known) // FRAMES)]] if known else []
     targets.refresh(0, asked, BlurryItself(), tell=lambda done, total: tell(done, 2 * total))
     answers = []
     for done, sample in enumerate(asked, start=len(asked) + 1):
@@ -72,6 +73,15 @@ def fit_exposure(
         tell(done, 2 * len(asked))
     exposure = median(answers) if len(answers) >= FEWEST else None
     return ExposureFit(exposure, tuple(answers))
+
+
+def _briefly(sample: Sample) -> Sample:
+    """With the nearest few of its references; with all, where they are of other clips."""
+    blurry = sample.blurry
+    near = [frame for frame in sample.references if frame.clip == blurry.clip]
+    near.sort(key=lambda frame: abs(frame.index - blurry.index))
+    few = tuple(near[:REFERENCES]) if len(near) >= REFERENCES else sample.references
+    return replace(sample, references=few)
 
 
 def _explained(sample: Sample, targets: Bank, motion: FootageMotion) -> float | None:
