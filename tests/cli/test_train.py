@@ -1,12 +1,14 @@
 """`bluref train`, `eval` and `deblur` together, as a user runs them."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
 from bluref.cli.main import main
+from bluref.cli.training import command_to_go_on
 from bluref.media.picture import read_picture, write_picture
 from bluref.report.worst_sheet import SIDE
 
@@ -79,6 +81,21 @@ def test_an_interrupt_before_the_first_step_says_how_to_go_on(data, tmp_path, ca
     said = capsys.readouterr().err
     assert f"go on with: bluref train {data} -o {folder} --resume\n" in said
     assert main(["train", str(data), "-o", str(folder), "--resume"]) == 0
+
+
+def test_what_goes_on_is_a_command_that_does(monkeypatch):
+    there = Path("my clips"), Path("run")
+    assert command_to_go_on("train", [there[0]], there[1], "cuda:1") == (
+        "bluref train 'my clips' -o run --resume --device cuda:1"
+    )
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert command_to_go_on("train", [there[0]], there[1], "cpu") == (
+        "accelerate launch --num_processes 2 -m bluref train 'my clips' -o run --resume"
+    )
+
+
+def test_resume_knows_the_run_however_it_is_named(data, run):
+    assert main(["train", str(data), f"-o{run}", "--resume"]) == 0
 
 
 def test_a_second_run_into_the_same_folder_is_refused(data, run, capsys):

@@ -3,9 +3,11 @@
 import shutil
 from dataclasses import replace
 
+import torch
 from tests.train.conftest import FRAMES, write_scene
 
 from bluref.frames.store import FrameStore
+from bluref.media.picture import write_picture
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.moving import motion_of
 from bluref.train.recipe import Recipe
@@ -73,3 +75,15 @@ def test_what_is_held_back_shows_nothing_of_what_is_learnt(tmp_path):
 def test_all_frames_learnt_from_ask_for_no_others(footage, recipe, tmp_path):
     found = find_training_data(footage, recipe, FrameStore(tmp_path / "store"))
     assert not found.beside
+
+
+def test_the_fingerprint_is_of_the_footage_wherever_it_lies(footage, recipe, tmp_path):
+    shutil.copytree(footage, tmp_path / "data")
+
+    def fingerprint(data):
+        return find_training_data(data, recipe, FrameStore(tmp_path / "store")).fingerprint
+
+    assert fingerprint(tmp_path / "data") == fingerprint(footage)
+    picture = min((tmp_path / "data" / "train").rglob("sharp/*1.png"))
+    write_picture(torch.zeros(1, 3, 96, 96), picture)  # another one of the same name
+    assert fingerprint(tmp_path / "data") != fingerprint(footage)

@@ -162,3 +162,22 @@ def test_random_kernels_need_room_around_a_crop(open_recipe, tmp_path):
     assert fitting._largest_crop(open_recipe, lone, store) == 100
     assert fitting._largest_crop(synthetic, beside, store) == 100
     assert fitting._largest_crop(replace(synthetic, blur="kernels"), beside, store) == 100 - 32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"crop": 512}, "--crop to 96 or less"),
+        ({"crop": 80, "blur": "kernels"}, "--crop to 64 or less, or set --warm-start 0"),
+        ({"anchor": 1.0}, "lower --anchor"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told_before_anything_is_written(
+    footage, recipe, tmp_path, wrong, told
+):
+    asked = replace(recipe, **{"warm_start": 1, **wrong})
+    with pytest.raises(UserError) as caught:
+        train(footage, tmp_path / "run", asked)
+    assert told in caught.value.fix
+    train(footage, tmp_path / "run", recipe)  # the folder is as good as new

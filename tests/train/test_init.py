@@ -8,7 +8,8 @@ from safetensors.torch import save_file
 
 from bluref.errors import UserError
 from bluref.restore.files import load_network, save_network
-from bluref.restore.networks.backbones import build_backbone
+from bluref.restore.models import shipped_models
+from bluref.restore.networks.backbones import BACKBONES, build_backbone
 from bluref.train.run import train
 
 pytestmark = pytest.mark.slow
@@ -68,10 +69,22 @@ def test_weights_of_another_backbone_are_refused(footage, recipe, tmp_path):
     assert "--backbone" in caught.value.fix
 
 
-@pytest.mark.parametrize("name", ["nothing", "nothing.pth"])
-def test_a_start_that_is_missing_is_named(footage, recipe, tmp_path, name):
+@pytest.mark.parametrize("name", ["nothing", "nothing.pth", "identity"])
+def test_a_start_that_is_missing_is_named_before_anything_is_written(
+    footage, recipe, tmp_path, name
+):
+    init = name if name == "identity" else str(tmp_path / name)
     with pytest.raises(UserError, match=name):
-        train(footage, tmp_path / "run", frozen(recipe, init=str(tmp_path / name)))
+        train(footage, tmp_path / "run", frozen(recipe, init=init))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_of_the_package_is_known_by_its_name(footage, recipe, tmp_path):
+    shipped = load_network(shipped_models()["general"])
+    backbone = next(n for n, c in BACKBONES.items() if c == shipped.model.config)
+    begun = frozen(recipe, init="general", backbone=backbone)
+    train(footage, tmp_path / "run", begun)
+    assert_same(weights(tmp_path / "run"), shipped.model.state_dict())
 
 
 def test_a_published_matcher_is_no_deblurring_network(footage, recipe, tmp_path):

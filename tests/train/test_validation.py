@@ -392,3 +392,11 @@ def test_a_network_that_does_nothing_agrees_as_its_input_does(tmp_path):
     assert look.rows[0].agreement_after == pytest.approx(look.rows[0].agreement_before, abs=1e-3)
     assert look.columns["validation_gain"] == pytest.approx(0, abs=1e-3)
     assert math.isnan(look.columns["validation_reblur"])
+
+
+def test_where_nothing_moves_for_training_frames_held_back_are_judged_all_the_same(
+    clip, footage_recipe, tmp_path
+):
+    """Their own motion is found beside their targets, of which none is lost."""
+    recipe = replace(footage_recipe, gate=0.0, anchor=0.0, refs=4, steps=2)
+    assert train(clip, tmp_path / "run", recipe).best is not None

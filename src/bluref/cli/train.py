@@ -3,7 +3,14 @@
 from dataclasses import dataclass, field
 
 from bluref.cli.options import Input, Output
-from bluref.cli.training import RecipeFile, end_in_page, pointing_on, starting_from_recipe, tell
+from bluref.cli.training import (
+    RecipeFile,
+    command_to_go_on,
+    end_in_page,
+    pointing_on,
+    starting_from_recipe,
+    tell,
+)
 from bluref.train.recipe import Recipe
 
 SUMMARY = "Train a deblurring network on your footage, with no pairs."
@@ -50,7 +57,7 @@ def run(options: Options) -> int:
     from bluref.report.watch import Watch
     from bluref.train.run import train
 
-    go_on = f"bluref train {options.data} -o {options.output} --resume"
+    go_on = command_to_go_on("train", [options.data], options.output, options.device)
     with pointing_on(options.output, go_on), Watch() as watch:
         result = train(
             options.data,

@@ -6,7 +6,14 @@ from pathlib import Path
 import tyro
 
 from bluref.cli.options import Output
-from bluref.cli.training import RecipeFile, end_in_page, pointing_on, starting_from_recipe, tell
+from bluref.cli.training import (
+    RecipeFile,
+    command_to_go_on,
+    end_in_page,
+    pointing_on,
+    starting_from_recipe,
+    tell,
+)
 from bluref.train.matcher_recipe import MatcherRecipe
 
 SUMMARY = "Train a dense matcher on sharp pictures alone, warped and degraded on the fly."
@@ -47,8 +54,7 @@ def run(options: Options) -> int:
     from bluref.report.watch import Watch
     from bluref.train.matcher_run import train_matcher
 
-    sources = " ".join(map(str, options.sharp))
-    go_on = f"bluref train-matcher {sources} -o {options.output} --resume"
+    go_on = command_to_go_on("train-matcher", options.sharp, options.output, options.device)
     with pointing_on(options.output, go_on), Watch() as watch:
         result = train_matcher(
             options.sharp,

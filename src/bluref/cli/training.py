@@ -3,8 +3,9 @@
 import json
 import math
 import os
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, make_dataclass
 from pathlib import Path
@@ -102,6 +103,16 @@ def _best_for_people(result: "TrainResult") -> str:
     return line + "that is no gain: this network will hardly help, look at the pictures first\n"
 
 
+def command_to_go_on(verb: str, sources: Sequence[Path], run: Path, device: str) -> str:
+    """What goes on with a run that was interrupted, as this process or these were started."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    together = f"accelerate launch --num_processes {count} -m " if count > 1 else ""
+    words = ["bluref", verb, *map(str, sources), "-o", str(run), "--resume"]
+    # Those that are launched together are given their devices.
+    words += ["--device", device] if device != "cpu" and count == 1 else []
+    return together + shlex.join(words)
+
+
 @contextmanager
 def pointing_on(run: Path, go_on: str) -> Iterator[None]:
     """Say how a run is gone on with that is interrupted at once, before its loop or in a hurry."""
@@ -129,10 +140,12 @@ def _starting_recipe(arguments: list[str], kind: type[Kind]) -> Kind:
 
 
 def _value_of(arguments: list[str], flag: str) -> str | None:
-    """The value that follows a flag, as `--flag value` or `--flag=value`."""
+    """The value that follows a flag: `--flag value`, `--flag=value`, or `-fvalue`."""
     for place, argument in enumerate(arguments):
         if argument == flag and place + 1 < len(arguments):
             return arguments[place + 1]
         if argument.startswith(flag + "="):
             return argument.removeprefix(flag + "=")
+        if len(flag) == 2 and argument.startswith(flag) and argument != flag:
+            return argument.removeprefix(flag)
     return None

@@ -56,7 +56,8 @@ def fit_exposure(
 
     Args:
         samples: blurry frames with their references; some, spread over all, are asked.
-        targets: a bank; its round 0 is made of the blurry frames themselves.
+        targets: a bank of its own, that nothing else is asked of: its round 0 is made of the blurry
+            frames themselves, with few of their references.
         motion: around the blurry frames; must have been found.
         tell: called with (done, all).
 

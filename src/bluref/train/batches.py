@@ -124,6 +124,28 @@ def drawing_of(recipe: Recipe) -> Drawing:
     return Drawing(recipe.seed, recipe.batch or BATCH, recipe.crop or CROP)
 
 
+def parts_of(recipe: Recipe, *, processes: int = 1) -> tuple[Drawing, Drawing]:
+    """Items of each step that are drawn from the footage, and those blurred here beside them.
+
+    Args:
+        recipe: of the run.
+        processes: how many draw as many items each.
+
+    Raises:
+        UserError: nothing is left to the footage, or the items cannot be parted as one process
+            would.
+    """
+    drawing = drawing_of(recipe)
+    has_pairs = recipe.supervised or recipe.pairs
+    own, synthetic = drawing.parted(0.0 if has_pairs else recipe.anchor, processes=processes)
+    if not own.batch:
+        raise UserError(
+            f"anchor {recipe.anchor:g} leaves no item of a batch of {drawing.batch} to the footage",
+            "lower --anchor, or raise --batch",
+        )
+    return own, synthetic
+
+
 @dataclass(frozen=True)
 class SyntheticBatches:
     """Sharp frames blurred by random kernels: the warm start. No pair and no blurry frame involved.
@@ -150,9 +172,10 @@ class SyntheticBatches:
             size = self.store.size(frame)
             if min(size) < side:
                 raise UserError(
-                    f"{frame} is {size[1]}x{size[0]}, the warm start needs {side} pixels each way",
-                    f"lower --crop to {min(size) - 2 * self.synthesis.margin} or less, "
-                    "or set --warm-start 0",
+                    f"{frame} is {size[1]}x{size[0]}, to be blurred by random kernels it must have"
+                    f" {side} pixels each way",
+                    f"lower --crop to {min(size) - 2 * self.synthesis.margin} or less, or set"
+                    " --warm-start 0 and --anchor 0",
                 )
             cuts.append(self.store.cut(frame, random_crop(generator, size, side)))
         blurry, sharp = synthetic_pair(torch.cat(cuts), generators, self.synthesis)

@@ -62,12 +62,17 @@ class TrainingData:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of which frames serve which, by identity: changes when the footage does."""
+        """Digest of which frames serve which, and of the sizes of their files.
+
+        It changes when the footage does, and not when that is moved or copied.
+        """
         digest = hashlib.blake2b(digest_size=16)
         for sample in (*self.samples, *self.held):
             frames = (sample.blurry, *sample.references, sample.truth)
             digest.update("|".join(frame.key if frame else "-" for frame in frames).encode())
         digest.update("".join(f"|{frame.key}" for frame in self.beside).encode())
+        for path in dict.fromkeys(frame.path for frame in self.frames):
+            digest.update(f"|{path.stat().st_size}".encode())
         return digest.hexdigest()
 
 

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from bluref.degrade.synthesis import SynthesisConfig
+from bluref.errors import UserError
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.store import FrameStore
 from bluref.restore.networks.backbones import build_backbone
 from bluref.restore.tiling.memory import default_budget, resident
+from bluref.train.batches import parts_of
 from bluref.train.data import TrainingData
 from bluref.train.observe import Observer
 from bluref.train.recipe import AT_LEAST, BATCH, CROP, Recipe
@@ -123,12 +125,42 @@ def memory_for_training(device: torch.device) -> int:
     return default_budget(most=most) - resident()
 
 
+def refuse_to_draw(recipe: Recipe, found: TrainingData, store: FrameStore, processes: int) -> None:
+    """Refuse batches that could not be drawn, before anything is matched.
+
+    Args:
+        recipe: with numbers for batch and crop.
+        found: what crops are cut from.
+        store: tells sizes.
+        processes: how many draw as many items each.
+
+    Raises:
+        UserError: the items of a batch cannot be parted, or a frame is too small for a crop; names
+            the smallest one, and the largest crop that all can give.
+    """
+    parts_of(recipe, processes=processes)
+    crop, largest = recipe.crop or CROP, _largest_crop(recipe, found, store)
+    if crop <= largest:
+        return
+    frame = min(found.learnt, key=lambda frame: min(store.size(frame)))
+    height, width = store.size(frame)
+    needed = crop + min(height, width) - largest
+    around = " (what random kernels bring in from outside included)" if needed > crop else ""
+    lower = f"lower --crop to {largest} or less" if largest >= AT_LEAST["crop"] else ""
+    without = "set --warm-start 0 and --anchor 0" if needed > crop else ""
+    raise UserError(
+        f"{frame} is {width}x{height}, but crops of {crop} need {needed} pixels each way{around}",
+        ", or ".join(filter(None, (lower, without))) or "leave out frames that are so small",
+    )
+
+
 def _largest_crop(recipe: Recipe, found: TrainingData, store: FrameStore) -> int:
     """In pixels: no frame is smaller, with what random kernels need around it if any blur."""
     frames = found.learnt
     smallest = min(min(store.size(frame)) for frame in frames)
     kernels = recipe.blur == "kernels" or not with_neighbours(frames, [*frames, *found.beside])
-    synthesises = not recipe.supervised and (recipe.warm_start > 0 or recipe.anchor > 0)
+    has_pairs = recipe.supervised or recipe.pairs
+    synthesises = not has_pairs and (recipe.warm_start > 0 or recipe.anchor > 0)
     return smallest - 2 * SynthesisConfig().margin * (kernels and synthesises)
 
 

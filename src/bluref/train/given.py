@@ -18,6 +18,7 @@ from bluref.train.batches import (
     SupervisedBatches,
     SyntheticBatches,
     drawing_of,
+    parts_of,
 )
 from bluref.train.data import TrainingData
 from bluref.train.loop import Source
@@ -119,12 +120,7 @@ def source_of(given: Given) -> Source[Batch]:
                 "omit --supervised, or use a paired data set",
             )
         return FixedPairs(SupervisedBatches(with_truth, store, drawing.shared(rank, count)))
-    own, synthetic = drawing.parted(recipe.anchor, processes=count)
-    if not own.batch:
-        raise UserError(
-            f"anchor {recipe.anchor} leaves no item of a batch of {drawing.batch} to the footage",
-            "lower --anchor, or raise --batch",
-        )
+    own, synthetic = parts_of(recipe, processes=count)
     synthetic = synthetic.shared(rank, count, before=own.batch)
     own, drawing = own.shared(rank, count), drawing.shared(rank, count)
     return Curriculum(

@@ -127,7 +127,8 @@ def _moving(
     motion = FootageMotion(beside, matches)
     motion.find()
     if exposure is None:
-        exposure = fit_exposure(samples, bank, motion).exposure or USUAL
+        targets = bank.beside(run / FOLDER / "exposure")
+        exposure = fit_exposure(samples, targets, motion).exposure or USUAL
     return Moving(motion, exposure)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bluref.errors import UserError
 from bluref.match.files import save_matcher
@@ -14,8 +14,9 @@ from bluref.match.pdcnet.config import PAPER
 from bluref.match.pdcnet.convert import pdcnet_from_state_dict
 from bluref.match.pdcnet.network import PDCNet
 from bluref.match.pdcnet.vgg import load_imagenet, pyramid_weights
-from bluref.restore.files import save_network
-from bluref.restore.networks.backbones import Backbone
+from bluref.restore.files import SavedNetwork, save_network
+from bluref.restore.models import find_model, is_published
+from bluref.restore.networks.backbones import Backbone, build_backbone
 from bluref.restore.networks.convert import nafnet_from_state_dict, restormer_from_state_dict
 from bluref.weights.published import read_published
 
@@ -79,6 +80,37 @@ def import_checkpoint(checkpoint: Path, folder: Path, *, vgg: Path | None = None
         crop = CROPS[imported.kind]
         save_network(imported.network, folder, training_size=crop, meta=meta)
     return imported
+
+
+def weights_to_start_from(init: str, backbone: str) -> Weights:
+    """The weights that a deblurring run begins with.
+
+    Args:
+        init: what others have published, or what `restore.models.find_model` takes.
+        backbone: name of the network that they are to be for.
+
+    Raises:
+        UserError: nothing there, damaged, not a network's weights, or not those of that backbone.
+    """
+    path = Path(init)
+    if is_published(path):
+        network: nn.Module = recognise(plain_weights(read_published(path), path), path).network
+    else:
+        found = find_model(init)
+        if not isinstance(found, SavedNetwork):
+            raise UserError(f"{init} has no weights to train", "give the network of a run")
+        network = found.model
+    with torch.device("meta"):
+        model = build_backbone(backbone)
+    weights = network.state_dict()
+    try:
+        model.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise UserError(
+            f"{init} does not hold the weights of a {backbone}",
+            "give --backbone as that one was trained, or leave --init out",
+        ) from error
+    return weights
 
 
 def recognise(weights: Weights, path: Path) -> Imported:

@@ -246,7 +246,7 @@ def _described(
     """What recipe.yaml says."""
     digest = hashlib.blake2b(digest_size=16)
     for frame in frames:
-        digest.update(f"{frame.key}\n".encode())
+        digest.update(f"{frame.key} {frame.path.stat().st_size}\n".encode())
     return {
         "recipe": asdict(recipe),
         "data": {

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,28 +10,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bluref.errors import UserError
 from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.files import load_network
-from bluref.restore.models import is_published
 from bluref.restore.networks.backbones import Backbone, build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
 from bluref.train.banks import bank_of, heed_motion
-from bluref.train.batches import Batch, PseudoBatches, drawing_of
+from bluref.train.batches import Batch, PseudoBatches
 from bluref.train.best import best_from
 from bluref.train.checking.check import check_before
 from bluref.train.covering import choose_by_coverage
 from bluref.train.data import TrainingData, find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles
-from bluref.train.fitting import fitted
+from bluref.train.fitting import fitted, refuse_to_draw
 from bluref.train.given import Given, source_of
 from bluref.train.held import hold_ready
-from bluref.train.imported import plain_weights, recognise
+from bluref.train.imported import weights_to_start_from
 from bluref.train.loop import Source, Trainer
 from bluref.train.metrics import MetricsFile
 from bluref.train.moving import find_moving
@@ -45,7 +42,6 @@ from bluref.train.source import Curriculum
 from bluref.train.validation import Held, HeldOutValidation, Look
 from bluref.weights.device import require_compiler
 from bluref.weights.precision import prefers_bf16
-from bluref.weights.published import read_published
 
 # Crops that a contact sheet follows through training, and the side of each in pixels.
 FOLLOWED = 4
@@ -106,6 +102,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
     if recipe.compile:
         require_compiler(processes.device)
     bank = _bank(run, recipe, store, processes)
+    start = _start(run, recipe)
     with contextlib.ExitStack() as stack:
         with processes.first_goes_first():
             if processes.rank == 0:
@@ -114,8 +111,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
                 check_before(data, run, recipe, store, str(processes.device), observer)
             found = find_training_data(data, recipe, store, tell=observer.on_prepare)
             recipe = fitted(run, recipe, found, store, processes.device, observer)
-            # Refused before anything is written: items that cannot be parted as one would.
-            drawing_of(recipe).parted(recipe.anchor if bank else 0.0, processes=processes.count)
+            refuse_to_draw(recipe, found, store, processes.count)
             settle(run, _described(data, recipe, found), processes, observer)
             store.prepare(found.frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
@@ -124,13 +120,13 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
             found = choose_by_coverage(run, recipe, found, bank, observer, processes)
         given = _given(run, Given(recipe, found, store, bank, None, processes), observer)
         # Several processes greet each other while a trainer is built.
-        trainer = _build(run, given, observer)
+        trainer = _build(run, given, start, observer)
         trainer.prepared = time.monotonic() - started
         observer.on_start(run, trainer.step, recipe.steps)
         finished = trainer.run()
         observer.on_end(run)
-    best = _seen_at_best(trainer)
-    return TrainResult(run, trainer.step, finished, time.monotonic() - started, best)
+    seconds = time.monotonic() - started
+    return TrainResult(run, trainer.step, finished, seconds, _seen_at_best(trainer))
 
 
 def _bank(run: Path, recipe: Recipe, store: FrameStore, processes: Processes) -> Bank | None:
@@ -138,6 +134,13 @@ def _bank(run: Path, recipe: Recipe, store: FrameStore, processes: Processes) ->
     if recipe.supervised or recipe.pairs:
         return None
     return bank_of(run, recipe, store, device=processes.device)
+
+
+def _start(run: Path, recipe: Recipe) -> Mapping[str, Tensor] | None:
+    """The weights to begin with, where they are given and the run has none of its own yet."""
+    if recipe.init is None or checkpoint.exists(run / "last"):
+        return None
+    return weights_to_start_from(recipe.init, recipe.backbone)
 
 
 def _given(run: Path, given: Given, observer: Observer) -> Given:
@@ -156,15 +159,17 @@ def _given(run: Path, given: Given, observer: Observer) -> Given:
     return replace(given, moving=moving, held=held)
 
 
-def _build(run: Path, given: Given, observer: Observer) -> Trainer[Batch]:
+def _build(
+    run: Path, given: Given, start: Mapping[str, Tensor] | None, observer: Observer
+) -> Trainer[Batch]:
     recipe, processes = given.recipe, given.processes
     torch.manual_seed(recipe.seed)
     model = build_backbone(recipe.backbone)
     resumed = checkpoint.exists(run / "last")
-    if recipe.init is None:
-        _begin_by_doing_nothing(model)
+    if start is not None:
+        model.load_state_dict(start)
     elif not resumed:
-        _begin_with(model, Path(recipe.init), recipe.backbone)
+        _begin_by_doing_nothing(model)
     # The stubs of torch know no `to` with a memory format but for four-dimensional tensors.
     model.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = checkpoint.State(
@@ -217,26 +222,6 @@ def _begin_by_doing_nothing(model: Backbone) -> None:
     """Zero the last convolution: output = input at first, and no step is spent on learning that."""
     for parameter in model.ending.parameters():
         nn.init.zeros_(parameter)
-
-
-def _begin_with(model: nn.Module, path: Path, backbone: str) -> None:
-    """Take the weights of a network that was trained before, here or elsewhere.
-
-    Raises:
-        UserError: nothing there, damaged, or not the weights of that backbone.
-    """
-    earlier: nn.Module
-    if is_published(path):
-        earlier = recognise(plain_weights(read_published(path), path), path).network
-    else:
-        earlier = load_network(path).model
-    try:
-        model.load_state_dict(earlier.state_dict())
-    except RuntimeError as error:
-        raise UserError(
-            f"{path} does not hold the weights of a {backbone}",
-            "give --backbone as that one was trained, or leave --init out",
-        ) from error
 
 
 def _snapshots(

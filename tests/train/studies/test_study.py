@@ -1,10 +1,12 @@
 """A study carried out, interrupted, and gone on with."""
 
 import json
+import shutil
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
 import pytest
+import torch
 import yaml
 
 from bluref.errors import UserError
@@ -185,6 +187,46 @@ def test_a_run_that_fails_is_reported_and_the_rest_goes_on(training, study, tmp_
     assert training.calls == [(NAMES[0], True)]
 
 
+def test_an_interrupt_while_judging_stops_the_study_in_order(
+    training, study, tmp_path, monkeypatch
+):
+    def impatient(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeJudge, "network", impatient)
+        done = run_study(replace(study, rows=()), tmp_path / "study")
+    assert not done.finished
+    assert training.calls == [(NAMES[0], False)]
+    assert run_study(replace(study, rows=()), tmp_path / "study").finished
+
+
+def test_what_is_known_stays_in_the_table_while_an_earlier_run_is_done_again(
+    training, study, tmp_path
+):
+    run_study(study, tmp_path / "study")
+    (tmp_path / "study" / "runs" / NAMES[0] / "result.json").unlink()
+    training.stops = {NAMES[0]}
+    done = run_study(study, tmp_path / "study")
+    assert not done.finished
+    assert NAMES[0] not in {result.run.name for result in done.results}
+    assert {*NAMES[1:]} < {result.run.name for result in done.results}
+
+
+def test_a_run_that_failed_can_be_gone_on_with_by_itself(training, study, tmp_path):
+    training.fails = {NAMES[1]}
+    run_study(study, tmp_path / "study")
+    assert {path.name for path in (tmp_path / "study" / "runs" / NAMES[1]).iterdir()} == {
+        "recipe.yaml"
+    }
+
+
+def test_a_file_is_no_folder_of_a_study(training, study, tmp_path):
+    (tmp_path / "study").write_text("mine")
+    with pytest.raises(UserError, match="is a file"):
+        run_study(study, tmp_path / "study")
+
+
 def test_a_bug_in_training_is_not_hidden(training, study, tmp_path, monkeypatch):
     def broken(*arguments, **options):
         raise RuntimeError("a bug")
@@ -333,8 +375,7 @@ def test_a_tiny_study_from_beginning_to_end(footage, recipe, tmp_path):
     def watch():
         yield Impatient()
 
-    with pytest.raises(KeyboardInterrupt):
-        run_study(study, tmp_path / "study", watch=watch)
+    assert not run_study(study, tmp_path / "study", watch=watch).finished
     done = run_study(study, tmp_path / "study", watch=watch)
     assert done.finished
     assert done.failed == []
@@ -371,12 +412,36 @@ def test_a_student_is_given_the_pairs_of_its_teacher(training, taught, tmp_path,
     pairs = tmp_path / "study" / "pairs" / teacher
     assert made == [(teacher, pairs, taught.data, "meta")]
     assert training.data == {teacher: taught.data, student: pairs}
-    assert [row(result)["strategy"] for result in done.results] == ["robust", None]
+    assert [row(result)["strategy"] for result in done.results] == ["robust", "robust"]
     assert not list((tmp_path / "study" / "runs").rglob("frames"))
     told = json.loads((tmp_path / "study" / "runs" / student / "result.json").read_text())
     assert told["pairs_of"] == teacher
     run_study(taught, tmp_path / "study")
     assert len(made) == len(training.calls) - 1 == 1
+
+
+def test_a_student_does_not_stay_when_its_teacher_is_trained_anew(
+    training, taught, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "make_pairs", lambda *_, **__: None)
+    runs = tmp_path / "study" / "runs"
+    teacher, student = "t-d2-n6-small-s0", "s-d2-n6-small-s0"
+
+    def trained(seed):
+        torch.manual_seed(seed)
+        save_network(build_backbone("light"), runs / teacher / "last", training_size=32, meta={})
+
+    trained(0)
+    assert run_study(taught, tmp_path / "study").failed == []
+    training.calls.clear()
+    assert run_study(taught, tmp_path / "study").failed == []
+    assert training.calls == []
+    trained(1)
+    (failed,) = run_study(taught, tmp_path / "study").failed
+    assert failed.run.name == student
+    assert "as it was before it was trained anew" in failed.failed
+    shutil.rmtree(runs / student)
+    assert run_study(taught, tmp_path / "study").failed == []
 
 
 def test_without_a_teacher_there_is_no_student(training, taught, tmp_path):

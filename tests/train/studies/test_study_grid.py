@@ -92,6 +92,12 @@ def test_bounds_differ_from_a_run_only_in_what_they_are():
     assert runs["warm-start-light-s0"] == replace(first, backbone="light", warm_start=70)
 
 
+@pytest.mark.parametrize(("share", "kept"), [(None, None), (0.0, 0.0), (0.2, None)])
+def test_nothing_is_held_back_from_what_has_a_truth(share, kept):
+    (*_, bound) = expand(study(rows=("supervised",), hold_out=share))
+    assert bound.recipe.hold_out == kept
+
+
 def test_a_run_of_other_crops_or_steps_has_a_bound_of_its_own():
     runs = expand(study({"crop": (64, 128), "anchor": (0.0, 0.25)}, rows=["supervised"]))
     bounds = [run for run in runs if run.kind == "supervised"]
@@ -183,6 +189,7 @@ def test_a_student_learns_from_the_run_with_its_seed(tmp_path):
         f"student-d{d}-n6-light-s{s}": f"teacher-d{d}-n6-small-s{s}" for d in (1, 5) for s in (0, 1)
     }
     assert {run.recipe.pairs for run in runs if run.pairs_of} == {True}
+    assert all(run.teacher.delta == run.recipe.delta for run in runs if run.pairs_of)
     assert not any(run.recipe.pairs for run in runs if not run.pairs_of)
     places = [run.name for run in runs]
     assert all(places.index(taught[name]) < places.index(name) for name in taught)

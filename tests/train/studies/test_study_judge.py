@@ -124,6 +124,24 @@ def test_the_best_reference_is_copied(footage):
 
 
 @pytest.mark.usefixtures("no_ssim")
+def test_of_more_candidates_no_more_are_copied_than_the_row_says(footage):
+    told = lambda done, total: None  # noqa: E731
+    near, covering = (Recipe(delta=1, refs=2, choice=choice) for choice in ("near", "coverage"))
+    found = [judge(footage, recipe).copies(recipe, tell=told) for recipe in (near, covering)]
+    assert found[0].psnr_test == found[1].psnr_test
+
+
+@pytest.mark.parametrize("missing", ["train", "test"])
+def test_nothing_is_judged_on_the_scenes_learnt_from(footage, tmp_path, missing):
+    with pytest.raises(UserError, match=r"has no test/ and no train/"):
+        judge(footage / "train", Recipe())
+    shutil.copytree(footage, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / missing)
+    with pytest.raises(UserError, match=f"has no {missing}/"):
+        judge(tmp_path / "data", Recipe())
+
+
+@pytest.mark.usefixtures("no_ssim")
 def test_a_frame_without_a_reference_is_left_as_it_is(footage):
     recipe = Recipe(delta=7)  # of eight frames only the first and the last are so far apart
     found = judge(footage, recipe).copies(recipe, tell=lambda done, total: None)

@@ -94,6 +94,20 @@ def test_delta_n_and_strategy_each_have_a_share():
     ]  # fmt: skip
 
 
+def test_students_of_different_targets_are_not_seeds_of_one():
+    taught = [
+        Result(
+            Run(f"s{delta}", BLUREF, "s", Recipe(pairs=True), "t", Recipe(delta=delta, refs=4)),
+            Measured(21.0, 0.9, 0.95, 11.0, 20.0, 10.0),
+        )
+        for delta in (1, 5)
+    ]
+    assert [row(r)["delta"] for r in taught] == [1, 5]
+    assert {row(r)["refs"] for r in taught} == {4}
+    found = shares([*taught, result(22.0, kind="supervised")])
+    assert [(share.delta, share.test.values) for share in found] == [(1, (0.5,)), (5, (0.5,))]
+
+
 def test_a_failed_seed_is_left_out():
     (share,) = shares(
         [result(23.0), result(0, failed="no disk", seed=1), result(24.0, "supervised")]

@@ -34,6 +34,7 @@ from bluref.train.batches import (
     PseudoBatches,
     SupervisedBatches,
     drawing_of,
+    parts_of,
 )
 from bluref.train.data import TrainingData
 from bluref.train.deblurring import Deblurring
@@ -186,7 +187,7 @@ def _time_refining(bank: Bank, sample: Sample, recipe: Recipe, moving: Moving | 
 
 def _source(samples: list[Sample], moving: Moving | None, bank: Bank, recipe: Recipe) -> BatchAt:
     """Batches of a later round, as a run makes them."""
-    own, synthetic = drawing_of(recipe).parted(recipe.anchor)
+    own, synthetic = parts_of(recipe)
     pseudo = PseudoBatches(
         samples, bank.store, own, bank, round=0, moving=moving, gate=gate_of(recipe)
     )

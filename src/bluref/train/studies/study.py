@@ -6,7 +6,7 @@ report writes. It can be left at any moment: what stands is kept, what was begun
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from bluref.errors import UserError
 from bluref.media.whole import write_text_whole
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.fingerprint import hash_of
 from bluref.train.evaluate import Evaluation
 from bluref.train.make_pairs import make_pairs
 from bluref.train.metrics import read_metrics
@@ -29,6 +30,7 @@ from bluref.train.studies.study_grid import Run, expand
 from bluref.train.studies.study_judge import Judge
 from bluref.train.studies.study_results import Measured, Result, at_the_end
 from bluref.weights.device import usable_device
+from bluref.weights.folder import locate
 
 FORMAT = 2
 """Of result.json; 1 judged on training frames that `most` had left out."""
@@ -58,7 +60,7 @@ class StudyResult:
     """What a call of `run_study` did.
 
     Attributes:
-        results: of every run that was reached, in the order of the table.
+        results: of every run that was carried out, now or before, in the order of the table.
         finished: whether that is all of them, failed ones included.
     """
 
@@ -97,29 +99,30 @@ def run_study(
         raise UserError("a study is carried out by one process", "start it without a launcher")
     runs = expand(study)
     usable_device(device)
-    held = {path.name for path in folder.iterdir()} - {LOCK} if folder.exists() else set()
-    if held and "runs" not in held:
-        raise UserError(f"{folder} holds something else than a study", "name another folder")
+    _refuse_folder(folder)
     for run in runs:
         _refuse_change(folder / "runs" / run.name, run)
     work = _Work(study, folder, Judge(study, runs), device)
-    results: list[Result] = []
     with held_alone(folder):
+        # Those that come later stand in the tables while an earlier one is done once more.
+        known = {run.name: Result(run, m) for run in runs if (m := _standing(run, work))}
         for place, run in enumerate(runs, start=1):
-            known = _read_result(folder / "runs" / run.name, _key(work, run))
-            if known is None:
+            if _standing(run, work) is None:
+                known.pop(run.name, None)
                 with watch() as observer:
                     observer.on_run(run.name, place, len(runs))
                     result = _attempt(run, work, observer)
                     if result is None:
-                        return StudyResult(tuple(results), finished=False)
-                    results.append(result)
-                    observer.on_results(results)
-            else:
-                results.append(Result(run, known))
+                        return StudyResult(_in_order(known, runs), finished=False)
+                    known[run.name] = result
+                    observer.on_results(_in_order(known, runs))
         for name in LENDABLE:
             shutil.rmtree(folder / name, ignore_errors=True)
-    return StudyResult(tuple(results), finished=True)
+    return StudyResult(_in_order(known, runs), finished=True)
+
+
+def _in_order(known: Mapping[str, Result], runs: Sequence[Run]) -> tuple[Result, ...]:
+    return tuple(known[run.name] for run in runs if run.name in known)
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,10 @@ def _attempt(run: Run, work: _Work, observer: StudyObserver) -> Result | None:
     """The run's result, a failed one too; None where a person interrupted it."""
     try:
         measured = _measure(run, work, observer)
+    except KeyboardInterrupt:  # while it is judged: training ends with a checkpoint, and in order
+        return None
     except UserError as error:
+        _unlink(work.folder / "runs" / run.name)
         return Result(run, None, f"{error.problem}; {error.fix}")
     return Result(run, measured) if measured else None
 
@@ -151,6 +157,7 @@ def _measure(run: Run, work: _Work, observer: StudyObserver) -> Measured | None:
         measured = judge.copies(run.recipe, tell=observer.on_judge)
     else:
         _lend(place, folder)
+        _refuse_another_teacher(place, run, work)
         begun = (place / "recipe.yaml").is_file()
         data = _pairs(run.pairs_of, work, observer) if run.pairs_of else study.data
         done = train(data, place, run.recipe, resume=begun, observer=observer, device=device)
@@ -194,7 +201,7 @@ def _pairs(teacher: str, work: _Work, observer: StudyObserver) -> Path:
 def _key(work: _Work, run: Run) -> dict[str, Any]:
     """All that the figures of a run depend on, as JSON gives it back."""
     study = work.study
-    taught = {"pairs_of": run.pairs_of} if run.pairs_of else {}
+    taught = {"pairs_of": run.pairs_of, "teacher": _teacher(work, run)} if run.pairs_of else {}
     return {
         **taught,
         "recipe": _plain(run),
@@ -205,18 +212,48 @@ def _key(work: _Work, run: Run) -> dict[str, Any]:
     }
 
 
+def _teacher(work: _Work, run: Run) -> str | None:
+    """Which network the pairs of a run are of; None while there is none."""
+    with suppress(UserError):
+        return hash_of(locate(work.folder / "runs" / run.pairs_of)[0])
+    return None
+
+
+def _refuse_another_teacher(place: Path, run: Run, work: _Work) -> None:
+    """Refuse to measure a student of a teacher that was trained anew since."""
+    told: dict[str, Any] = {}
+    with suppress(OSError, ValueError, TypeError):
+        told = dict(json.loads((place / "result.json").read_text("utf-8")))
+    if run.pairs_of and told.get("teacher", (now := _teacher(work, run))) != now:
+        pairs = work.folder / "pairs" / run.pairs_of
+        raise UserError(
+            f"{place} learnt from pairs of {run.pairs_of} as it was before it was trained anew",
+            f"remove {place} and {pairs}, and start the study again",
+        )
+
+
 def _plain(run: Run) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(asdict(run.recipe)))
     return plain
 
 
-def _read_result(place: Path, key: dict[str, Any]) -> Measured | None:
-    """The figures that stand there, unless they were taken otherwise or the file is damaged."""
+def _standing(run: Run, work: _Work) -> Measured | None:
+    """The figures of a run that stand, unless taken otherwise or the file is damaged."""
+    place, key = work.folder / "runs" / run.name, _key(work, run)
     with suppress(OSError, ValueError, TypeError, KeyError):
         told = json.loads((place / "result.json").read_text("utf-8"))
         if {"format": FORMAT, **key, "measured": told["measured"]} == told:
             return Measured(**told["measured"])
     return None
+
+
+def _refuse_folder(folder: Path) -> None:
+    """Refuse a file, and a folder of something else."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file", "name a folder for the study")
+    held = {path.name for path in folder.iterdir()} - {LOCK} if folder.exists() else set()
+    if held and "runs" not in held:
+        raise UserError(f"{folder} holds something else than a study", "name another folder")
 
 
 def _refuse_change(place: Path, run: Run) -> None:
@@ -248,8 +285,13 @@ def _lend(place: Path, folder: Path) -> None:
 
 
 def _take_back(place: Path) -> None:
+    _unlink(place)
+    for name in LENDABLE:
+        shutil.rmtree(place / name, ignore_errors=True)
+
+
+def _unlink(place: Path) -> None:
+    """Remove what was lent to a run, not what it made itself."""
     for lent in (place / name for name in LENDABLE):
         if lent.is_symlink():
             lent.unlink()
-        else:
-            shutil.rmtree(lent, ignore_errors=True)

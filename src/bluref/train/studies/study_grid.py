@@ -56,6 +56,7 @@ class Run:
             and seed share it.
         recipe: every choice.
         pairs_of: name of the run whose pairs it learns from; empty for footage.
+        teacher: the recipe of that run.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Run:
     method: str
     recipe: Recipe
     pairs_of: str = ""
+    teacher: Recipe | None = None
 
     @property
     def trains(self) -> bool:
@@ -86,8 +88,9 @@ def expand(study: Study) -> tuple[Run, ...]:
         if variant.pairs_of:
             teachers = by_variant[variant.pairs_of]
             by_variant[variant.name] = [
-                replace(run, pairs_of=_teacher_of(run, teachers, study))
+                replace(run, pairs_of=teacher.name, teacher=teacher.recipe)
                 for run in by_variant[variant.name]
+                for teacher in [_teacher_of(run, teachers, study)]
             ]
     runs = [run for listed in by_variant.values() for run in listed]
     before = [run for kind in (IDENTITY, COPY, WARM) for run in _bounds(study, kind, runs)]
@@ -113,23 +116,23 @@ def _of_variant(study: Study, variant: Variant) -> Iterator[Run]:
         yield Run(name, BLUREF, ", ".join(parts), recipe)
 
 
-def _teacher_of(run: Run, teachers: Sequence[Run], study: Study) -> str:
+def _teacher_of(run: Run, teachers: Sequence[Run], study: Study) -> Run:
     """The run of the other variant that agrees in all that the grid varies.
 
     Raises:
         UserError: there is none, or more than one.
     """
-    names = [
-        teacher.name
+    agreeing = [
+        teacher
         for teacher in teachers
         if all(getattr(teacher.recipe, f) == getattr(run.recipe, f) for f in study.grid)
     ]
-    if len(names) != 1:
+    if len(agreeing) != 1:
         raise UserError(
-            f"{study.file}: {run.name} would learn from the pairs of {len(names)} runs",
+            f"{study.file}: {run.name} would learn from the pairs of {len(agreeing)} runs",
             "let pairs_of name a variant that varies nothing but what the grid does",
         )
-    return names[0]
+    return agreeing[0]
 
 
 def _bounds(study: Study, kind: str, runs: Sequence[Run]) -> Iterator[Run]:
@@ -142,8 +145,8 @@ def _bounds(study: Study, kind: str, runs: Sequence[Run]) -> Iterator[Run]:
         recipe = replace(base, **chosen)
         if kind == WARM:
             recipe = replace(recipe, warm_start=recipe.steps, supervised=False)
-        if kind == SUPERVISED:
-            recipe = replace(recipe, supervised=True)
+        if kind == SUPERVISED:  # nothing is held back from what has a truth to be judged by
+            recipe = replace(recipe, supervised=True, hold_out=recipe.hold_out and None)
         parts = [kind, *_unusual(chosen, study.recipe)]
         name = _slug([*parts, *_abbreviated(recipe, [f for f in _SHORT if f in fields])])
         yield Run(name, kind, ", ".join(parts), recipe)

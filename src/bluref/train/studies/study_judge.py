@@ -41,11 +41,17 @@ class Judge:
         runs: of the study; the frames of all their layouts and splits are looked for at once.
 
     Raises:
-        UserError: there is no data, or it has no truth to compare with.
+        UserError: there is no data, no test part of its own, or no truth to compare with.
     """
 
     def __init__(self, study: Study, runs: Sequence[Run]) -> None:
         self._every = {"test": study.every_test, "train": study.every_train}
+        missing = [part for part in PARTS if not (study.data / part).is_dir()]
+        if missing and study.data.is_dir():  # or networks would be judged on what they have seen
+            raise UserError(
+                f"{study.data} has no {' and no '.join(f'{part}/' for part in missing)}",
+                "a study needs a paired data set, such as train|test/SCENE/{blur,sharp}",
+            )
         self._footage: dict[tuple[str, str, str], Footage] = {}
         for recipe in (run.recipe for run in runs):
             for part in PARTS:
@@ -142,7 +148,8 @@ def _references(footage: Footage, recipe: Recipe) -> dict[Frame, tuple[Frame, ..
     rule = ReferenceRule(
         choice=recipe.choice, delta=recipe.delta, refs=recipe.refs, seed=recipe.seed
     )
-    return {sample.blurry: sample.references for sample in choose_references(footage, rule)}
+    # Where the best are chosen by what they show there are more to begin with, the nearest first.
+    return {s.blurry: s.references[: recipe.refs] for s in choose_references(footage, rule)}
 
 
 def _nearest(references: Sequence[Frame], truth: Frame, *, otherwise: Frame) -> Frame:

@@ -179,6 +179,8 @@ def _who(run: Run) -> dict[str, Any]:
         COPY: ("delta", "refs"),
     }.get(run.kind, ())
     told = {name: getattr(run.recipe, name) for name in speaking}
+    if run.teacher is not None:  # the targets that it learns from are those of its teacher
+        told |= {name: getattr(run.teacher, name) for name in references}
     return {"method": run.method, **dict.fromkeys((*references, *network)), **told}
 
 
