@@ -103,4 +103,14 @@ def test_a_network_that_can_deblur_teaches_from_the_first_round(
     teacher = tmp_path / "run" / "bank" / "round-0000" / "teacher"
     assert teacher.is_dir() == given
     if given:
+        assert load_network(teacher).training_size == recipe.crop
         assert_same(weights(teacher), pretrained.state_dict())
+
+
+def test_a_teacher_can_pool_over_whole_frames(footage, recipe, pretrained, tmp_path):
+    save_network(pretrained, tmp_path / "before", training_size=32, meta={})
+    asked = replace(recipe, steps=1, warm_start=0, local_pooling=False)
+    train(footage, tmp_path / "run", replace(asked, init=str(tmp_path / "before")))
+    teacher = load_network(tmp_path / "run" / "bank" / "round-0000" / "teacher")
+    assert teacher.training_size is None
+    assert load_network(tmp_path / "run").training_size == recipe.crop  # who uses it pools

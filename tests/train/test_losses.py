@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bluref.train.losses import FLOOR, masked_loss
 
-KINDS = ("l1", "psnr")
+KINDS = ("l1", "l2", "psnr")
 SIDE = 20
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -72,6 +72,12 @@ def test_with_full_trust_l1_is_the_mean_absolute_error():
     torch.testing.assert_close(loss, torch.nn.functional.l1_loss(output, target))
 
 
+def test_with_full_trust_l2_is_the_mean_squared_error():
+    output, target = images(batch=3)
+    loss = masked_loss(output, target, covering(1.0, 3), kind="l2", min_coverage=0.05)
+    torch.testing.assert_close(loss, torch.nn.functional.mse_loss(output, target))
+
+
 def test_the_psnr_loss_is_the_negative_psnr_in_decibels():
     output, target = images()
     mse = (output - target).square().mean().item()
@@ -128,5 +134,5 @@ def test_the_loss_is_the_mean_over_images(kind):
 
 
 def test_an_unknown_kind_is_misuse():
-    with pytest.raises(ValueError, match="kind must be l1 or psnr, got 'l2'"):
-        masked_loss(*images(), covering(1.0), kind="l2", min_coverage=0.05)
+    with pytest.raises(ValueError, match="kind must be l1, l2 or psnr, got 'l3'"):
+        masked_loss(*images(), covering(1.0), kind="l3", min_coverage=0.05)

@@ -156,7 +156,7 @@ def write_run(run, recipe):
 def test_a_run_gives_its_recipe_back(tmp_path):
     recipe = Recipe(delta=3, threshold=0.25, learning_rate=3e-5)
     told = write_run(tmp_path / "run", recipe)
-    assert read_run(tmp_path / "run") == told | {"processes": {}}  # of before they were counted
+    assert read_run(tmp_path / "run") == told | {"processes": {}, "files": {}}  # of before they were told
     assert read_run_recipe(tmp_path / "run", Recipe) == recipe
 
 
@@ -184,7 +184,10 @@ def test_every_field_is_explained_and_checked():
     names = {field.name for field in fields(Recipe)}
     assert checked <= names
     # True or false, which its type says; and what only the rooms of the networks can judge.
-    switches = {"supervised", "pairs", "even", "refine", "keep_sharp", "compile"}
+    switches = {"supervised", "pairs", "even", "refine", "keep_sharp", "compile"} | {
+        "weighted",
+        "local_pooling",
+    }
     plain = switches | {"matcher", "init"}
     assert names - checked == plain
 
@@ -216,6 +219,7 @@ def test_the_papers_recipes_say_what_is_printed(name):
     # Every frame, to the last step, by matches as they are found.
     assert (recipe.most, recipe.hold_out, recipe.patience) == (0, 0.0, 0)
     assert (recipe.matcher, recipe.refine, recipe.even) == ("compact-plain", False, False)
+    assert not recipe.weighted  # M of Sec. 3.4 is binary
     assert (recipe.keep_sharp, recipe.ramp, recipe.refresh_every) == (False, 0, 10_000)
 
 

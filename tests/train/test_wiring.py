@@ -17,8 +17,9 @@ from bluref.restore.networks.backbones import build_backbone
 from bluref.train import run as module
 from bluref.train.banks import bank_of, course_of, gate_of, heed_motion
 from bluref.train.batches import Drawing, PseudoBatches, ThresholdCourse
-from bluref.train.deblurring import Deblurring
+from bluref.train.deblurring import Deblurring, deblurring_of
 from bluref.train.moving import Moving
+from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
 from bluref.train.run import train
 
@@ -68,6 +69,21 @@ def test_the_recipe_says_how_targets_are_judged(settings, expected):
     assert gate_of(Recipe(**settings)) == expected
 
 
+def test_unweighted_every_pixel_that_is_covered_counts_alike(batches):
+    model = build_backbone("small")
+    batch = batches(3)
+    doubts = torch.rand(batch.weight.shape, generator=torch.Generator().manual_seed(0))
+    batch = replace(batch, weight=batch.weight * doubts * (doubts > 0.3))
+    binary = replace(batch, weight=(batch.weight > 0).float(), reblur=None)
+    task = Deblurring("l1", 0.0, use_bf16=False)
+    expected = task.loss(model, binary)[0]
+    found = replace(task, weighted=False).loss(model, replace(batch, reblur=None))[0]
+    torch.testing.assert_close(found, expected)
+    assert not torch.equal(task.loss(model, replace(batch, reblur=None))[0], expected)
+    assert not deblurring_of(Recipe(weighted=False), Alone(), use_bf16=False).weighted
+    assert deblurring_of(Recipe(), Alone(), use_bf16=False).weighted
+
+
 def test_re_blurring_adds_what_silent_pixels_of_the_footage_cost(batches):
     torch.manual_seed(0)
     model = build_backbone("small")
@@ -97,7 +113,7 @@ def test_references_speak_from_a_lower_confidence_where_a_gate_judges(
 
     seen = []
 
-    def build(run, given, observer):
+    def build(run, given, start, observer):
         seen.append(given.bank.threshold)
         raise Stop
 

@@ -13,6 +13,7 @@ from bluref.train.batches import Batch
 from bluref.train.losses import masked_loss
 from bluref.train.metrics import describe
 from bluref.train.processes import Alone, Processes
+from bluref.train.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Deblurring:
         use_bf16: autocast to bfloat16.
         reblur: weight of re-blur consistency, for batches that know how they came to be blurry.
         processes: who else learns from a part of each batch, and where to compute.
+        weighted: each pixel counts by the trust in its target; else as M of Sec. 3.4, by whether
+            there is any.
     """
 
     kind: str
@@ -32,6 +35,7 @@ class Deblurring:
     use_bf16: bool
     reblur: float = 0.0
     processes: Processes = field(default_factory=Alone)
+    weighted: bool = True
 
     def loss(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Masked loss, and the network's output."""
@@ -43,7 +47,7 @@ class Deblurring:
         loss = masked_loss(
             output,
             batch.target.to(device),
-            batch.weight.to(device),
+            (batch.weight if self.weighted else (batch.weight > 0).float()).to(device),
             kind=self.kind,
             min_coverage=self.min_coverage,
             mean=self.processes.mean,
@@ -59,6 +63,18 @@ class Deblurring:
     def describe(self, batch: Batch, seen: Tensor) -> dict[str, float]:
         """Coverage, trust, agreement, drift, and the truth where there is one."""
         return describe(batch, seen.clamp(0, 1))
+
+
+def deblurring_of(recipe: Recipe, processes: Processes, *, use_bf16: bool) -> Deblurring:
+    """The task as a recipe has it."""
+    return Deblurring(
+        recipe.loss,
+        recipe.min_coverage,
+        use_bf16,
+        recipe.reblur,
+        processes,
+        weighted=recipe.weighted,
+    )
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def source_of(given: Given) -> Source[Batch]:
         anchor=given.synthetic(synthetic) if synthetic.batch else None,
         warm_start=min(recipe.warm_start, recipe.steps),
         refresh_every=recipe.refresh_every,
-        training_size=drawing.crop,
+        training_size=drawing.crop if recipe.local_pooling else None,
         processes=given.processes,
         taught=recipe.init is not None,
     )

@@ -30,7 +30,7 @@ def masked_loss(
         output: what the network made.
         target: the pseudo-sharp image.
         weight: trust in [0, 1], zero where no reference spoke.
-        kind: `l1` (mean absolute error) or `psnr` (log of the mean squared error, in dB).
+        kind: `l1` (mean absolute error), `l2` (mean squared error) or `psnr` (its log, in dB).
         min_coverage: share of pixels with weight above zero below which an image does not count;
             an image without any never does.
         mean: over processes that share a batch, of how many images of each count: the mean of
@@ -42,8 +42,8 @@ def masked_loss(
     Raises:
         ValueError: unknown kind.
     """
-    if kind not in ("l1", "psnr"):
-        raise ValueError(f"kind must be l1 or psnr, got {kind!r}")
+    if kind not in ("l1", "l2", "psnr"):
+        raise ValueError(f"kind must be l1, l2 or psnr, got {kind!r}")
     coverage = (weight > 0).float().mean(dim=(1, 2, 3))
     counts = ((coverage >= min_coverage) & (coverage > 0)).to(output.dtype)
     error = output - target

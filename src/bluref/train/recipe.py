@@ -85,6 +85,10 @@ class Recipe(schedule.Schedule):
     refresh_every: int = 1500
     """Steps between two refreshes of the targets with the improved network."""
 
+    local_pooling: bool = True
+    """Let the network that refreshes targets pool over windows of the training crops' size, as all
+    networks do at test time; off, over whole frames."""
+
     anchor: float = 0.5
     """Share of every later batch that stays synthetic: exact truth beside pseudo-sharp targets."""
 
@@ -107,7 +111,11 @@ class Recipe(schedule.Schedule):
     short."""
 
     loss: str = "l1"
-    """Reconstruction loss: l1 or psnr."""
+    """Reconstruction loss: l1, l2 or psnr."""
+
+    weighted: bool = True
+    """Weigh the error at each pixel by the trust in its target; off, as in the paper, every pixel
+    that a reference covers counts alike."""
 
     min_coverage: float = 0.05
     """Share of a crop that references must cover, or the crop does not count."""
@@ -171,7 +179,7 @@ CHOICES = {
     "choice": ("auto", "near", "random", "coverage"),
     "backbone": ("small", "light", "nafnet-w32", "nafnet-w64", "restormer-small", "restormer"),
     "strategy": ("robust", "average", "sequential", "progressive"),
-    "loss": ("l1", "psnr"),
+    "loss": ("l1", "l2", "psnr"),
     "blur": ("motion", "kernels"),
 }
 BOUNDS = schedule.Bounds(AT_LEAST, SHARES, ABOVE_ZERO, CHOICES)

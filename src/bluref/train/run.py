@@ -24,7 +24,7 @@ from bluref.train.best import best_from
 from bluref.train.checking.check import check_before
 from bluref.train.covering import choose_by_coverage
 from bluref.train.data import TrainingData, find_training_data
-from bluref.train.deblurring import Deblurring, DeblurringFiles
+from bluref.train.deblurring import DeblurringFiles, deblurring_of
 from bluref.train.fitting import fitted, refuse_to_draw
 from bluref.train.given import Given, source_of
 from bluref.train.held import hold_ready
@@ -190,7 +190,7 @@ def _build(
         recipe=recipe,
         state=state,
         source=source,
-        task=Deblurring(recipe.loss, recipe.min_coverage, use_bf16, recipe.reblur, processes),
+        task=deblurring_of(recipe, processes, use_bf16=use_bf16),
         files=files,
         folder=run,
         metrics=MetricsFile(run / "metrics.csv", upto=step, write=processes.rank == 0),

@@ -63,7 +63,7 @@ class Curriculum:
         anchor: synthetic pairs that follow the items of each of those batches, if any.
         warm_start: number of warm steps.
         refresh_every: steps per round.
-        training_size: side of the crops in pixels, for local pooling in the refresh.
+        training_size: side of the crops in pixels, for local pooling in the refresh; None for none.
         processes: who shares the refresh, and where the teacher computes.
         taught: the network has learnt to deblur before it begins, so that it teaches from the first
             round on; otherwise the blurry frames themselves are matched in a round without a warm
@@ -75,7 +75,7 @@ class Curriculum:
     anchor: BatchAt | None
     warm_start: int
     refresh_every: int
-    training_size: int
+    training_size: int | None
     processes: Processes = field(default_factory=Alone)
     taught: bool = False
 

@@ -37,7 +37,7 @@ from bluref.train.batches import (
     parts_of,
 )
 from bluref.train.data import TrainingData
-from bluref.train.deblurring import Deblurring
+from bluref.train.deblurring import deblurring_of
 from bluref.train.motion_batches import MotionBatches
 from bluref.train.moving import USUAL, Moving
 from bluref.train.processes import Alone
@@ -251,7 +251,7 @@ def _stepper(model: nn.Module, recipe: Recipe, device: str) -> Callable[[Batch],
     average = averaged_copy(model)
     optimizer = torch.optim.Adam(model.parameters(), lr=recipe.final_rate)
     use_bf16 = recipe.precision == "auto" and prefers_bf16(processes.device)
-    task = Deblurring(recipe.loss, recipe.min_coverage, use_bf16, recipe.reblur, processes)
+    task = deblurring_of(recipe, processes, use_bf16=use_bf16)
 
     def step(batch: Batch) -> None:
         loss, _ = task.loss(model, batch)
