@@ -156,7 +156,8 @@ def write_run(run, recipe):
 def test_a_run_gives_its_recipe_back(tmp_path):
     recipe = Recipe(delta=3, threshold=0.25, learning_rate=3e-5)
     told = write_run(tmp_path / "run", recipe)
-    assert read_run(tmp_path / "run") == told | {"processes": {}, "files": {}}  # of before they were told
+    # What was not told yet by earlier versions is empty.
+    assert read_run(tmp_path / "run") == told | {"processes": {}, "files": {}}
     assert read_run_recipe(tmp_path / "run", Recipe) == recipe
 
 
