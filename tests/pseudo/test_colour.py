@@ -40,7 +40,7 @@ def test_a_change_of_exposure_or_white_balance_is_undone(factors):
 def test_each_reference_has_its_own():
     sharp = scene()
     references = [sharp, exposed(sharp, (1.5, 1.5, 1.5))]
-    gain = gains(references, [found(), found()], sharp)
+    gain = gains([found().warp(r) for r in references], [found(), found()], sharp)
     assert (gain[0] == 1).all()
     assert (gain[1] < 0.9).all()
 
@@ -67,7 +67,7 @@ def test_what_is_matched_wrongly_in_a_third_of_the_frame_does_not_count():
     sharp = scene()
     reference = exposed(sharp, (1.5, 1.5, 1.5))
     reference[..., :64] = scene(seed=1)[..., :64]
-    gain = gains([reference], [found()], sharp)
+    gain = gains([found().warp(reference)], [found()], sharp)
     torch.testing.assert_close(gain, torch.full((1, 3), 1.5 ** (-1 / 2.2)), rtol=0.05, atol=0)
 
 
@@ -77,7 +77,7 @@ def test_it_is_the_matched_place_that_is_compared():
     match = found(flow=(-96.0, 0.0))
     inside = torch.zeros_like(match.inside)
     inside[..., 96:] = True
-    (gain,) = gains([reference], [Match(match.flow, match.confidence, inside)], target)
+    (gain,) = gains([match.warp(reference)], [Match(match.flow, match.confidence, inside)], target)
     assert (gain == 1).all()
 
 
@@ -91,7 +91,7 @@ def test_it_is_the_matched_place_that_is_compared():
     ids=["unsure", "black", "white"],
 )
 def test_where_nothing_is_known_nothing_changes(reference, match):
-    assert (gains([reference], [match], scene()) == 1).all()
+    assert (gains([match.warp(reference)], [match], scene()) == 1).all()
 
 
 def test_where_the_blurry_frame_is_white_it_tells_nothing():

@@ -16,10 +16,10 @@ class Options:
     """What `bluref study` takes. It can be stopped at any moment; run it again to go on."""
 
     file: Input
-    """YAML file that says what is compared, or the name of a study that comes with BluRef. Its keys:
-    data; recipe (fields, and base); grid (lists by field); variants (name, fields, pairs_of); rows
-    (identity, copy-neighbour, warm-start, supervised); every_test and every_train, to judge on
-    every n-th frame."""
+    """YAML file that says what is compared, or the name of a study that comes with BluRef.
+    Its keys: data; recipe (fields, and base); grid (lists by field); variants (name, fields,
+    pairs_of); rows (identity, copy-neighbour, warm-start, supervised); every_test and every_train,
+    to judge on every n-th frame."""
 
     output: Output
     """The study's folder: new, or the one to go on with."""

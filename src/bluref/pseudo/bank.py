@@ -32,8 +32,10 @@ from bluref.frames.store import FrameStore
 from bluref.frames.workers import one_core_each
 from bluref.match.protocol import Match, Matcher
 from bluref.media.whole import whole_file
-from bluref.pseudo.colour import gains
+from bluref.pseudo.colour import evened, gains
 from bluref.pseudo.compact import CompactMatches, compact
+from bluref.pseudo.sharper import SETTINGS as SHARPER
+from bluref.pseudo.sharper import sharper
 from bluref.pseudo.strategy import Strategy
 from bluref.pseudo.target import PseudoSharp
 from bluref.pseudo.targets import target_in_box
@@ -104,6 +106,8 @@ class Bank:
         even: bring brightness and white balance of references to those of the blurry frame.
 
     Attributes:
+        sharper: references are believed only where they are sharper than the blurry frame; banks
+            beside this one do without, unless told.
         refine: moves matches to where they explain the blurry frame best, if anything; banks beside
             this one do without.
     """
@@ -124,6 +128,7 @@ class Bank:
         self.threshold = threshold
         self.store = store
         self.even = even
+        self.sharper = False
         self.refine: Refiner | None = None
         self._encoded: OrderedDict[Frame, Encoded] = OrderedDict()
 
@@ -134,9 +139,10 @@ class Bank:
         strategy: Strategy | None = None,
         threshold: float | None = None,
         even: bool | None = None,
+        sharper: bool = False,
     ) -> "Bank":
         """Another bank of the same matcher and frames, alike but for what is given."""
-        return Bank(
+        bank = Bank(
             folder,
             matcher=self.matcher,
             strategy=strategy or self.strategy,
@@ -144,6 +150,8 @@ class Bank:
             store=self.store,
             even=self.even if even is None else even,
         )
+        bank.sharper = sharper
+        return bank
 
     def refresh(
         self,
@@ -277,10 +285,17 @@ class Bank:
         blurry = self.store.image(sample.blurry)
         if self.refine is not None:
             found = self.refine(sample.blurry, blurry, images, found)
+        tensors: dict[str, Tensor] = {}
+        if self.even or self.sharper:
+            warped = torch.cat([m.warp(image) for m, image in zip(found, images, strict=True)])
+            if self.even:
+                tensors["gain"] = gains(warped[:, None].unbind(0), found, blurry)
+                warped, _ = evened(warped, tensors["gain"])
+            if self.sharper:
+                pictures = warped[:, None].unbind(0)
+                found = sharper(found, pictures, blurry, threshold=self.threshold)
         matches = compact(found)
-        tensors = {"flow": matches.flow, "confidence": matches.confidence}
-        if self.even:
-            tensors["gain"] = gains(images, found, blurry)
+        tensors |= {"flow": matches.flow, "confidence": matches.confidence}
         # In memory first: safetensors reports a full disk as an error of its own.
         entry = save(tensors, {"seal": _seal(key, tensors)})
         with whole_file(self._path(round_, sample)) as partial:
@@ -316,6 +331,8 @@ class Bank:
             "teacher": teacher.identity,
             "frames": [self.store.identity(frame) for frame in frames],
         }
+        if self.sharper:
+            parts["sharper"] = list(SHARPER)
         if self.refine is not None:
             parts["refine"] = self.refine.identity(sample.blurry)
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()

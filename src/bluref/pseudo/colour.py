@@ -27,7 +27,7 @@ CLIPPED = 0.99
 
 
 def gains(
-    references: Sequence[Float[Tensor, "1 3 h w"]],
+    warped: Sequence[Float[Tensor, "1 3 h w"]],
     matches: Sequence[Match],
     blurry: Float[Tensor, "1 3 h w"],
 ) -> Float[Tensor, "n 3"]:
@@ -38,12 +38,12 @@ def gains(
     where it is beyond belief.
 
     Args:
-        references: sharp frames.
+        warped: sharp frames along the matches.
         matches: of the blurry frame with each.
         blurry: the frame itself, not what a network made of it: networks drift.
     """
-    pairs = zip(references, matches, strict=True)
-    return torch.stack([_gain(match.warp(image), match, blurry) for image, match in pairs])
+    pairs = zip(warped, matches, strict=True)
+    return torch.stack([_gain(image, match, blurry) for image, match in pairs])
 
 
 def evened(

@@ -32,7 +32,7 @@ def bank_of(
     strategy = strategy_named(recipe.strategy)
     matcher = matcher_named(recipe.matcher, device=device)
     chosen = recipe.threshold
-    return Bank(
+    bank = Bank(
         run / "bank",
         matcher=matcher,
         strategy=strategy,
@@ -40,6 +40,8 @@ def bank_of(
         store=store,
         even=recipe.even,
     )
+    bank.sharper = recipe.sharper
+    return bank
 
 
 def gate_of(recipe: Recipe) -> Gate | None:

@@ -66,7 +66,11 @@ def hold_ready(
     strategy = strategy_named(JUDGE.strategy)
     threshold = min(strategy.threshold_for(bank.matcher), THRESHOLD)
     bank = bank.beside(
-        run / FOLDER / "bank", strategy=strategy, threshold=threshold, even=JUDGE.even
+        run / FOLDER / "bank",
+        strategy=strategy,
+        threshold=threshold,
+        even=JUDGE.even,
+        sharper=JUDGE.sharper,
     )
     samples = most_covering(
         _spread(found.held), recipe.refs, matcher=bank.matcher, store=bank.store

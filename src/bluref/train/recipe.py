@@ -52,6 +52,10 @@ class Recipe(schedule.Schedule):
     """Move matches by small steps to where the reference, blurred again along the gate's motion,
     agrees with the blurry frame."""
 
+    sharper: bool = True
+    """Believe references only where they are sharper than the blurry frame, and not far less so
+    than another reference: what moves is blurred in sharp frames too."""
+
     keep_sharp: bool = False
     """Where the gate's motion blurs a frame by hardly a pixel, let it be its own target: what is
     resampled from references is less sharp there. Better targets, and no better networks so far."""

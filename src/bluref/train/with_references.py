@@ -166,7 +166,7 @@ def _opened(
         blurry = [sample.blurry for sample in samples]
         beside = (*footage.blurry, *footage.sharp, *footage.others)
         moving = replace(moving, motion=motion_of(blurry, run, targets.bank, beside=beside))
-    bank = targets.bank.beside(run / MENDED)
+    bank = targets.bank.beside(run / MENDED, sharper=recipe.sharper)
     heed_motion(bank, recipe, moving)
     # `blended` leaves what is hardly blurred to the network, which may have sharpened it.
     plain = replace(recipe, keep_sharp=False)

@@ -129,7 +129,13 @@ def validation_targets(
     strategy, plain = strategy_named(JUDGE.strategy), strategy_named("average")
     threshold = min(strategy.threshold_for(bank.matcher), THRESHOLD)
     kept, bank = (
-        bank.beside(root / FOLDER / "bank", strategy=strategy, threshold=threshold, even=JUDGE.even)
+        bank.beside(
+            root / FOLDER / "bank",
+            strategy=strategy,
+            threshold=threshold,
+            even=JUDGE.even,
+            sharper=JUDGE.sharper,
+        )
         for root in (run, scratch)
     )
     matches = bank.beside(run / FOLDER / "motion", strategy=plain, threshold=0.0, even=False)
