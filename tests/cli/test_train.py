@@ -90,7 +90,7 @@ def test_what_goes_on_is_a_command_that_does(monkeypatch):
     )
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert command_to_go_on("train", [there[0]], there[1], "cpu") == (
-        "accelerate launch --num_processes 2 -m bluref train 'my clips' -o run --resume"
+        "accelerate launch --multi_gpu --num_processes 2 -m bluref train 'my clips' -o run --resume"
     )
 
 

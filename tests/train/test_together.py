@@ -32,11 +32,21 @@ SETTINGS = {
 }
 
 
+# As `accelerate launch` of the README; port 0 is any that is free.
+TOGETHER = [
+    "accelerate.commands.launch",
+    "--multi_gpu",
+    "--num_processes",
+    "2",
+    "--main_process_port",
+    "0",
+    "-m",
+]
 ALONE = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 def command(footage, run, changes, *, several, resume=False):
-    launch = ["torch.distributed.run", "--nproc_per_node", "2", "-m"] if several else []
+    launch = TOGETHER if several else []
     settings = [str(word) for option in (SETTINGS | changes).items() for word in option]
     verb = ["bluref", "train", str(footage), "-o", str(run), *settings]
     return [sys.executable, "-W", "ignore", "-m", *launch, *verb, *["--resume"][: int(resume)]]

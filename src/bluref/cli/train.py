@@ -39,7 +39,7 @@ class Options:
 
     device: str = "cpu"
     """Where to compute, as torch names it: cpu, cuda. Several processes share a training under
-    `accelerate launch -m bluref train ...`."""
+    `accelerate launch --multi_gpu --num_processes N -m bluref train ...`, on processors too."""
 
     json: bool = False
     """Print one JSON object: run, steps, seconds, report, best_step, agreement_before,

@@ -106,7 +106,7 @@ def _best_for_people(result: "TrainResult") -> str:
 def command_to_go_on(verb: str, sources: Sequence[Path], run: Path, device: str) -> str:
     """What goes on with a run that was interrupted, as this process or these were started."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
-    together = f"accelerate launch --num_processes {count} -m " if count > 1 else ""
+    together = f"accelerate launch --multi_gpu --num_processes {count} -m " if count > 1 else ""
     words = ["bluref", verb, *map(str, sources), "-o", str(run), "--resume"]
     # Those that are launched together are given their devices.
     words += ["--device", device] if device != "cpu" and count == 1 else []

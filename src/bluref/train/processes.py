@@ -1,4 +1,4 @@
-"""One process, or several that train one network together: `accelerate launch -m bluref ...`.
+"""One process, or several that train one network together, as `accelerate launch` starts them.
 
 Each process draws its own items of every batch and all of them take the mean of their gradients:
 two with batches of 8 do what one does with a batch of 16. The first writes all files.

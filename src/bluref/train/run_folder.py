@@ -78,7 +78,7 @@ def settle(
     if count != processes.count:
         raise UserError(
             f"{run} was begun by {count} processes with a batch each, not {processes.count}",
-            f"go on with as many (accelerate launch --num_processes {count})",
+            f"go on with as many (accelerate launch --multi_gpu --num_processes {count})",
         )
     for line in differences(before["versions"], versions):
         observer.on_message(f"version changed since the run began, weights may differ: {line}")
