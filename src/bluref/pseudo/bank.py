@@ -34,8 +34,7 @@ from bluref.match.protocol import Match, Matcher
 from bluref.media.whole import whole_file
 from bluref.pseudo.colour import evened, gains
 from bluref.pseudo.compact import CompactMatches, compact
-from bluref.pseudo.sharper import SETTINGS as SHARPER
-from bluref.pseudo.sharper import sharper
+from bluref.pseudo.sharper import Sharper
 from bluref.pseudo.strategy import Strategy
 from bluref.pseudo.target import PseudoSharp
 from bluref.pseudo.targets import target_in_box
@@ -106,8 +105,8 @@ class Bank:
         even: bring brightness and white balance of references to those of the blurry frame.
 
     Attributes:
-        sharper: references are believed only where they are sharper than the blurry frame; banks
-            beside this one do without, unless told.
+        sharper: believes references only where they are sharper than the blurry frame, if anything;
+            banks beside this one do without, unless told.
         refine: moves matches to where they explain the blurry frame best, if anything; banks beside
             this one do without.
     """
@@ -128,7 +127,7 @@ class Bank:
         self.threshold = threshold
         self.store = store
         self.even = even
-        self.sharper = False
+        self.sharper: Sharper | None = None
         self.refine: Refiner | None = None
         self._encoded: OrderedDict[Frame, Encoded] = OrderedDict()
 
@@ -139,7 +138,7 @@ class Bank:
         strategy: Strategy | None = None,
         threshold: float | None = None,
         even: bool | None = None,
-        sharper: bool = False,
+        sharper: Sharper | None = None,
     ) -> "Bank":
         """Another bank of the same matcher and frames, alike but for what is given."""
         bank = Bank(
@@ -286,14 +285,14 @@ class Bank:
         if self.refine is not None:
             found = self.refine(sample.blurry, blurry, images, found)
         tensors: dict[str, Tensor] = {}
-        if self.even or self.sharper:
+        if self.even or self.sharper is not None:
             warped = torch.cat([m.warp(image) for m, image in zip(found, images, strict=True)])
             if self.even:
                 tensors["gain"] = gains(warped[:, None].unbind(0), found, blurry)
                 warped, _ = evened(warped, tensors["gain"])
-            if self.sharper:
+            if self.sharper is not None:
                 pictures = warped[:, None].unbind(0)
-                found = sharper(found, pictures, blurry, threshold=self.threshold)
+                found = self.sharper(found, pictures, blurry, threshold=self.threshold)
         matches = compact(found)
         tensors |= {"flow": matches.flow, "confidence": matches.confidence}
         # In memory first: safetensors reports a full disk as an error of its own.
@@ -331,8 +330,8 @@ class Bank:
             "teacher": teacher.identity,
             "frames": [self.store.identity(frame) for frame in frames],
         }
-        if self.sharper:
-            parts["sharper"] = list(SHARPER)
+        if self.sharper is not None:
+            parts["sharper"] = self.sharper.identity
         if self.refine is not None:
             parts["refine"] = self.refine.identity(sample.blurry)
         return hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()

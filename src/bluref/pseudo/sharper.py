@@ -7,7 +7,7 @@ blur too much is a small difference. Goes beyond the paper; figures stand in doc
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -25,33 +25,52 @@ NOISE = (1.5 / 255) ** 2
 # the sharpest reference that shows the same place.
 ABOVE, BESIDE = 1.2, 0.6
 
-SETTINGS = (FINE, AROUND, NOISE, ABOVE, BESIDE)
-"""All that an answer depends on."""
-
 Image = Float[Tensor, "1 3 h w"]
 
 
-def sharper(
-    matches: Sequence[Match], warped: Sequence[Image], blurry: Image, *, threshold: float
-) -> list[Match]:
-    """Matches whose confidence is 0 where the reference is no sharper than the frame.
+@dataclass(frozen=True)
+class Sharper:
+    """Believes references where they are sharper than the frame, and not far less than another.
 
-    The same where another reference, confident there, is far sharper still.
-
-    Args:
-        matches: of the blurry frame with each reference.
-        warped: the references along them, as bright as the frame.
-        blurry: the frame.
-        threshold: confidence from which a reference may speak.
+    Attributes:
+        above: multiple of the frame's detail that they must have; 0 where frames may be their own
+            targets, since nothing is sharper than what is sharp.
     """
-    frame, shown = detail(blurry), torch.cat([detail(image) for image in warped])
-    speaks = torch.cat([(m.confidence >= threshold) & m.inside for m in matches])
-    best = (shown * speaks).amax(dim=0, keepdim=True)
-    enough = (shown - NOISE >= ABOVE * (frame - NOISE)) & (shown + NOISE >= BESIDE * (best + NOISE))
-    return [
-        replace(match, confidence=match.confidence * kept)
-        for match, kept in zip(matches, enough[:, None].unbind(0), strict=True)
-    ]
+
+    above: float = ABOVE
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever an answer would."""
+        return repr((FINE, AROUND, NOISE, self.above, BESIDE))
+
+    def __call__(
+        self,
+        matches: Sequence[Match],
+        warped: Sequence[Image],
+        blurry: Image,
+        *,
+        threshold: float,
+    ) -> list[Match]:
+        """Matches whose confidence is 0 where the reference is not sharp enough.
+
+        Args:
+            matches: of the blurry frame with each reference.
+            warped: the references along them, as bright as the frame.
+            blurry: the frame.
+            threshold: confidence from which a reference may speak.
+        """
+        shown = torch.cat([detail(image) for image in warped])
+        speaks = torch.cat([(m.confidence >= threshold) & m.inside for m in matches])
+        best = (shown * speaks).amax(dim=0, keepdim=True)
+        needed = self.above * (detail(blurry) - NOISE).clamp(min=0)
+        enough = ((shown - NOISE).clamp(min=0) >= needed) & (
+            shown + NOISE >= BESIDE * (best + NOISE)
+        )
+        return [
+            replace(match, confidence=match.confidence * kept)
+            for match, kept in zip(matches, enough[:, None].unbind(0), strict=True)
+        ]
 
 
 def detail(image: Image) -> Float[Tensor, "1 1 h w"]:

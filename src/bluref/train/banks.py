@@ -9,6 +9,7 @@ from bluref.match.named import matcher_named
 from bluref.pseudo.bank import Bank
 from bluref.pseudo.gate import THRESHOLD, Gate
 from bluref.pseudo.refine import Refine
+from bluref.pseudo.sharper import Sharper
 from bluref.pseudo.strategy import strategy_named
 from bluref.train.batches import ThresholdCourse
 from bluref.train.moving import Moving
@@ -40,8 +41,15 @@ def bank_of(
         store=store,
         even=recipe.even,
     )
-    bank.sharper = recipe.sharper
+    bank.sharper = sharper_of(recipe)
     return bank
+
+
+def sharper_of(recipe: Recipe) -> Sharper | None:
+    """How much sharper than the frame a recipe has references, if it asks."""
+    if not recipe.sharper:
+        return None
+    return Sharper(0.0) if recipe.keep_sharp and recipe.gate else Sharper()
 
 
 def gate_of(recipe: Recipe) -> Gate | None:

@@ -18,7 +18,7 @@ from bluref.pseudo.exposure import fit_exposure
 from bluref.pseudo.gate import THRESHOLD
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
-from bluref.train.banks import gate_of
+from bluref.train.banks import gate_of, sharper_of
 from bluref.train.batches import Drawing, PseudoBatches
 from bluref.train.data import TrainingData
 from bluref.train.moving import USUAL, Moving
@@ -70,7 +70,7 @@ def hold_ready(
         strategy=strategy,
         threshold=threshold,
         even=JUDGE.even,
-        sharper=JUDGE.sharper,
+        sharper=sharper_of(JUDGE),
     )
     samples = most_covering(
         _spread(found.held), recipe.refs, matcher=bank.matcher, store=bank.store

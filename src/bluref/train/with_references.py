@@ -24,7 +24,7 @@ from bluref.pseudo.blend import blended
 from bluref.pseudo.targets import whole_frame
 from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.work.finish import Place
-from bluref.train.banks import heed_motion
+from bluref.train.banks import heed_motion, sharper_of
 from bluref.train.data import find_footage
 from bluref.train.moving import motion_of
 from bluref.train.observe import Observer
@@ -166,10 +166,10 @@ def _opened(
         blurry = [sample.blurry for sample in samples]
         beside = (*footage.blurry, *footage.sharp, *footage.others)
         moving = replace(moving, motion=motion_of(blurry, run, targets.bank, beside=beside))
-    bank = targets.bank.beside(run / MENDED, sharper=recipe.sharper)
-    heed_motion(bank, recipe, moving)
     # `blended` leaves what is hardly blurred to the network, which may have sharpened it.
     plain = replace(recipe, keep_sharp=False)
+    bank = targets.bank.beside(run / MENDED, sharper=sharper_of(plain))
+    heed_motion(bank, plain, moving)
     known = replace(targets, recipe=plain, bank=bank, round=0, moving=moving)
     return WithReferences(known, {_place(sample.blurry): sample for sample in samples})
 

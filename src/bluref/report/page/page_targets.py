@@ -24,7 +24,7 @@ from bluref.pseudo.gate import THRESHOLD, Gate
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.pseudo.target import PseudoSharp
-from bluref.train.banks import bank_of, gate_of, heed_motion
+from bluref.train.banks import bank_of, gate_of, heed_motion, sharper_of
 from bluref.train.data import TrainingData
 from bluref.train.held import FOLDER, JUDGE
 from bluref.train.moving import FIT, USUAL, Moving, motion_of
@@ -134,7 +134,7 @@ def validation_targets(
             strategy=strategy,
             threshold=threshold,
             even=JUDGE.even,
-            sharper=JUDGE.sharper,
+            sharper=sharper_of(JUDGE),
         )
         for root in (run, scratch)
     )
