@@ -77,3 +77,25 @@ def test_a_repeated_picture_shows_no_motion(tmp_path):
     )
     found = find_training_data(data, Recipe(refs=1), FrameStore(tmp_path / "store"))
     assert not found.beside
+
+
+@pytest.mark.parametrize("harm", ["size", "header", "body"])
+def test_a_skipped_picture_that_does_not_serve_stops_nothing(tmp_path, harm):
+    data = tmp_path / "data"
+    for index, image in enumerate(panned([1, 3, 9], size=(96, 128))):
+        write_picture(image, data / "clip" / f"{index:06d}.png")
+    skipped = data / "clip" / "000001.png"
+    if harm == "size":
+        write_picture(panned([1], size=(64, 64))[0], skipped)
+    else:
+        whole = skipped.read_bytes()
+        skipped.write_bytes(b"nothing" if harm == "header" else whole[: len(whole) // 2])
+    (data / TABLE).write_text(
+        "clip,index,role,file,sharpness\n"
+        "clip,0,sharp,clip/000000.png,1\n"
+        "clip,1,skip,clip/000001.png,1\n"
+        "clip,2,blurry,clip/000002.png,1\n"
+    )
+    found = find_training_data(data, Recipe(refs=1), FrameStore(tmp_path / "store"))
+    assert not found.beside
+    assert len(found.samples) == 1

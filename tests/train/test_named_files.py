@@ -82,3 +82,21 @@ def test_a_run_does_not_go_on_with_another_matcher_of_that_name(tmp_path):
     del earlier["files"]  # as runs of earlier versions have it
     (run / "recipe.yaml").write_text(yaml.safe_dump(earlier), "utf-8")
     settle(run, told(), Alone(), Observer())
+
+
+def test_what_a_run_began_with_is_of_no_account_once_it_has_weights_of_its_own(tmp_path):
+    deblurrer(tmp_path / "start", seed=0)
+    recipe = Recipe(init=str(tmp_path / "start"))
+
+    def told():
+        data = {"folder": "footage", "fingerprint": "f"}
+        return {"recipe": {"init": recipe.init}, "data": data, "files": named_files(recipe)}
+
+    run = tmp_path / "run"
+    run.mkdir()
+    settle(run, told(), Alone(), Observer())
+    deblurrer(tmp_path / "start", seed=1)
+    with pytest.raises(UserError, match="is not the init any more"):
+        settle(run, told(), Alone(), Observer())
+    (run / "last").mkdir()
+    settle(run, told(), Alone(), Observer())

@@ -174,7 +174,7 @@ def test_a_run_folder_that_cannot_be_written_is_told(footage, recipe, tmp_path):
 
 
 def test_frames_smaller_than_the_crop_are_told(footage, recipe, tmp_path):
-    with pytest.raises(UserError, match=r"smaller than the crop|the warm start needs"):
+    with pytest.raises(UserError, match=r"but crops of \d+ need \d+ pixels each way"):
         train(footage, tmp_path / "run", replace(recipe, crop=128))
 
 

@@ -117,10 +117,13 @@ def find_training_data(
             *held.blurry,
             *held.sharp,
             *parts.gap,
-            *_next_to(held.blurry, (*held.sharp, *parts.gap, *others)),
+            *_next_to(held.blurry, (*held.sharp, *parts.gap), others, store),
         ),
         beside=_next_to(
-            (*sharp, *blurry), (*parts.training.sharp, *parts.training.blurry, *others)
+            (*sharp, *blurry),
+            (*parts.training.sharp, *parts.training.blurry),
+            others,
+            store,
         ),
     )
     check_sizes(found.frames, store)
@@ -135,12 +138,36 @@ def spread(frames: Sequence[Frame], most: int) -> tuple[Frame, ...]:
     return tuple(frames[place * len(frames) // count] for place in range(count))
 
 
-def _next_to(frames: Iterable[Frame], among: Iterable[Frame]) -> tuple[Frame, ...]:
-    """Pictures just before and after these that are none of them; films show their own."""
+def _next_to(
+    frames: Iterable[Frame], among: Iterable[Frame], others: Sequence[Frame], store: FrameStore
+) -> tuple[Frame, ...]:
+    """Pictures just before and after these that are none of them; films show their own.
+
+    Args:
+        frames: whose neighbours are wanted.
+        among: what has a role, or is next to what is held back.
+        others: what has none; what of it does not serve is left out, nobody asked for it.
+        store: reads them.
+    """
     pictures = {frame: None for frame in frames if frame.position is None}
-    near = with_neighbours(pictures, (*pictures, *among))
-    found = {frame: None for sample in near for frame in sample.references}
-    return tuple(frame for frame in found if frame not in pictures and frame.position is None)
+    near = with_neighbours(pictures, (*pictures, *among, *others))
+    found = {beside: sample.blurry for sample in near for beside in sample.references}
+    unasked = set(others)
+    return tuple(
+        frame
+        for frame, neighbour in found.items()
+        if frame not in pictures and frame.position is None
+        if frame not in unasked or _serves(frame, neighbour, store)
+    )
+
+
+def _serves(frame: Frame, neighbour: Frame, store: FrameStore) -> bool:
+    """Whether it can be read, and is as large."""
+    with suppress(UserError):
+        if store.size(frame) == store.size(neighbour):
+            store.prepare([frame])
+            return True
+    return False
 
 
 def find_footage(

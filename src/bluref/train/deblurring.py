@@ -21,7 +21,7 @@ class Deblurring:
     """From the blurry crop to the target, which may speak in places only (paper Eq. 3).
 
     Attributes:
-        kind: of loss: `l1` or `psnr`.
+        kind: of loss: `l1`, `l2` or `psnr`.
         min_coverage: share of a crop that references must cover, or it does not count.
         use_bf16: autocast to bfloat16.
         reblur: weight of re-blur consistency, for batches that know how they came to be blurry.

@@ -147,7 +147,8 @@ def refuse_to_draw(recipe: Recipe, found: TrainingData, store: FrameStore, proce
     needed = crop + min(height, width) - largest
     around = " (what random kernels bring in from outside included)" if needed > crop else ""
     lower = f"lower --crop to {largest} or less" if largest >= AT_LEAST["crop"] else ""
-    without = "set --warm-start 0 and --anchor 0" if needed > crop else ""
+    fits = needed > crop and crop <= min(height, width)
+    without = "set --warm-start 0 and --anchor 0" if fits else ""
     raise UserError(
         f"{frame} is {width}x{height}, but crops of {crop} need {needed} pixels each way{around}",
         ", or ".join(filter(None, (lower, without))) or "leave out frames that are so small",

@@ -71,8 +71,8 @@ class Recipe(schedule.Schedule):
     Needs a C++ compiler, or triton on a GPU."""
 
     init: str | None = None
-    """Start from a network trained before: its run, folder or file, or a published checkpoint of
-    the same backbone (.pth)."""
+    """Start from a network trained before, of the same backbone: its run, folder or file, a name as
+    --model takes it, or a published checkpoint (.pth, .ckpt, .safetensors)."""
 
     warm_start: int = 500
     """First steps on sharp frames that were blurred here, no pairs involved; 0 for none."""

@@ -69,11 +69,7 @@ def settle(
             "bring the frames back, or start a new run in another folder; where no frame has"
             " changed, the version of BluRef has, and chooses them otherwise",
         )
-    if "matcher" in replaced(before["files"], told.get("files", {})):
-        raise UserError(
-            f"{told['recipe']['matcher']} is not the matcher any more that {run} was started with",
-            "bring its file back, or start a new run in another folder",
-        )
+    _refuse_replaced(run, before["files"], told)
     count = before["processes"].get("count", processes.count)
     if count != processes.count:
         raise UserError(
@@ -82,6 +78,17 @@ def settle(
         )
     for line in differences(before["versions"], versions):
         observer.on_message(f"version changed since the run began, weights may differ: {line}")
+
+
+def _refuse_replaced(run: Path, before: dict[str, str], told: dict[str, dict[str, Any]]) -> None:
+    """Refuse to go on with another matcher, or to begin anew with other weights."""
+    begun = (run / "last").is_dir()  # from there on it is of no account what it began with
+    for field in replaced(before, told.get("files", {})):
+        if field != "init" or not begun:
+            raise UserError(
+                f"{told['recipe'][field]} is not the {field} any more that {run} was started with",
+                "bring its file back, or start a new run in another folder",
+            )
 
 
 @contextlib.contextmanager

@@ -137,7 +137,8 @@ def open_targets(
     if found.fingerprint != told["data"].get("fingerprint"):
         raise UserError(
             f"the footage in {data} is not what {run} was trained on",
-            "bring the frames back, or say where they are: --data FOLDER",
+            "bring the frames back, or say where they are: --data FOLDER; where no frame has"
+            " changed, the version of BluRef has, and chooses them otherwise",
         )
     used = [f for s in found.samples for f in (s.blurry, *s.references)]
     bank.store.prepare([*used, *found.sharp, *found.beside], tell=observer.on_prepare)
@@ -160,7 +161,7 @@ def about_source(frame: Frame, data: Path) -> str:
 def plain_recipe(recipe: dict[str, Any]) -> dict[str, Any]:
     """Of a recipe, what its targets depend on: no path of a machine."""
     found = ("layout", "split", "choice", "delta", "refs")
-    judged = ("strategy", "threshold", "gate", "refine", "keep_sharp", "even")
+    judged = ("strategy", "threshold", "gate", "refine", "sharper", "keep_sharp", "even")
     return {name: recipe[name] for name in (*found, *judged)}
 
 

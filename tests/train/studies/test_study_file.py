@@ -48,23 +48,6 @@ def test_a_base_is_a_recipe_of_the_package_or_a_file_beside_the_study(tmp_path):
     assert paper.steps == 400_000
 
 
-def test_weights_beside_the_file_are_found_from_anywhere(tmp_path):
-    for name in ("start", "matcher", "compact"):
-        (tmp_path / "weights" / name).mkdir(parents=True)
-    (tmp_path / "compact").mkdir()
-    study = read_study(
-        written(
-            tmp_path,
-            "data: .\nrecipe: {init: weights/start, matcher: compact}\n"
-            "variants: [{name: a, matcher: [weights/matcher, dis]}, {name: b, init: elsewhere/x}]",
-        )
-    )
-    assert study.recipe.init == str(tmp_path / "weights" / "start")
-    assert study.recipe.matcher == "compact"
-    assert study.variants[0].swept["matcher"] == (str(tmp_path / "weights" / "matcher"), "dis")
-    assert study.variants[1].fixed["init"] == "elsewhere/x"
-
-
 def test_the_command_lines_base_wins_over_the_files(tmp_path):
     (tmp_path / "other.yaml").write_text("crop: 96\n")
     file = written(tmp_path, "data: d\nrecipe: {base: paper-gopro, steps: 4}")

@@ -78,21 +78,22 @@ def test_every_nth_frame_of_each_clip_is_taken_and_counted(footage):
     assert told == [(done, 3 + 2 * 2) for done in range(1, 8)]
 
 
-def test_the_fingerprint_changes_with_the_frames_judged_on_alone(footage, tmp_path):
+@pytest.mark.parametrize("changed", ["train/*/sharp/*1.png", "train/*/blur/*2.png", "test"])
+def test_the_fingerprint_changes_with_the_footage_wherever_it_lies(footage, tmp_path, changed):
     data = tmp_path / "data"
     shutil.copytree(footage, data)
     recipe = Recipe()
-    before = judge(data, recipe).fingerprint(recipe)
-    assert before == judge(footage, recipe).fingerprint(recipe)  # wherever it lies
-    sharp = sorted((data / "train").glob("*/sharp/*.png"))
-    write_picture(torch.zeros(1, 3, 96, 96), sharp[1])  # an odd frame: a reference, judged by none
-    assert judge(data, recipe).fingerprint(recipe) == before
-    write_picture(torch.zeros(1, 3, 96, 96), sharp[0])
-    assert judge(data, recipe).fingerprint(recipe) != before
-    scene = next((data / "test").iterdir())
-    shutil.copytree(scene, scene.with_name("another"))
-    study = judge(data, recipe, every_train=100), judge(footage, recipe, every_train=100)
-    assert study[0].fingerprint(recipe) != study[1].fingerprint(recipe)
+
+    def fingerprint(folder):
+        return judge(folder, recipe, every_train=100).fingerprint(recipe)
+
+    assert fingerprint(data) == fingerprint(footage)
+    if changed == "test":
+        scene = next((data / "test").iterdir())
+        shutil.copytree(scene, scene.with_name("another"))
+    else:  # another picture of that name
+        write_picture(torch.zeros(1, 3, 96, 96), min(data.glob(changed)))
+    assert fingerprint(data) != fingerprint(footage)
 
 
 @pytest.mark.usefixtures("no_ssim")

@@ -110,7 +110,8 @@ def _refuse_other_footage(facts: RunFacts, footage: RunFootage) -> None:
     if footage.found.fingerprint != facts.told["data"].get("fingerprint"):
         raise UserError(
             f"the footage in {facts.data} is not what {facts.run.resolve().name} was trained on",
-            "bring the frames back, or say where they are: bluref report RUN --data FOLDER",
+            "bring the frames back, or say where they are: bluref report RUN --data FOLDER; where"
+            " no frame has changed, the version of BluRef has, and chooses them otherwise",
         )
 
 

@@ -38,10 +38,10 @@ from bluref.train.checking.check_files import (
 from bluref.train.checking.check_leaks import leaked, repeated, shared_by_the_sets
 from bluref.train.checking.check_report import CheckReport, Kind, Problem, verdict_of, worst_first
 from bluref.train.data import TrainingData, find_training_data
-from bluref.train.fitting import fitting
+from bluref.train.fitting import fitting, refuse_to_draw
 from bluref.train.found_pairs import find_pairs, refuse_pairs
 from bluref.train.observe import Observer
-from bluref.train.recipe import CROP, Recipe
+from bluref.train.recipe import Recipe
 
 CHECK = "check.json"
 """What a run folder calls the report."""
@@ -183,13 +183,10 @@ class _Work:
                 told = f"only {count} frames, and a network wants hundreds"
                 fix = "give longer clips, or more of them"
                 self.problems.append(Problem(f"the {role} frames", told, fix, "thin"))
-        crop = self.recipe.crop or CROP
-        small = [s.blurry for s in self.found.samples if min(self._size(s.blurry)) < crop]
-        if small:
-            height, width = self._size(small[0])
-            told = f"{width}x{height}, smaller than the crop of {crop}"
-            fix = f"lower --crop to {min(min(self._size(frame)) for frame in small)} or less"
-            self.problems.append(Problem(str(small[0]), told, fix, "hopeless"))
+        try:
+            refuse_to_draw(self.recipe, self.found, self.store, processes=1)
+        except UserError as error:
+            self.problems.append(Problem("the crops", error.problem, error.fix, "hopeless"))
         if self.found.left_out:
             told = f"{self.found.left_out} have no sharp frame in their clip, and are left out"
             fix = "add sharp frames there, or use --choice coverage"

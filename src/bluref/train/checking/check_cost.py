@@ -23,6 +23,7 @@ from bluref.match.protocol import Match
 from bluref.pseudo.bank import Bank, BlurryItself
 from bluref.pseudo.coverage import SHRINK
 from bluref.pseudo.exposure import FRAMES as FITTED
+from bluref.pseudo.exposure import REFERENCES
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.restore.networks.backbones import build_backbone
@@ -84,7 +85,9 @@ class Cost:
         rounds = rounds_of(recipe)
         # The first round knows no teacher where nothing was learnt before.
         by_itself = rounds > 0 and recipe.warm_start == 0 and recipe.init is None
-        fitted = min(FITTED, blurry) * recipe.refs if recipe.exposure is None else 0
+        fitted = (
+            min(FITTED, blurry) * min(recipe.refs, REFERENCES) if recipe.exposure is None else 0
+        )
         seconds = recipe.steps * self.step
         if not recipe.supervised:
             seconds += candidates * self.pair / SHRINK**2

@@ -172,11 +172,11 @@ def _measure(run: Run, work: _Work, observer: StudyObserver) -> Measured | None:
             coverage=at_the_end(rows, "coverage"),
             hours=(float(rows[-1]["seconds"]) if rows else done.seconds) / 3600,
         )
+    if parts:
+        observer.on_judged(place, parts)
     told = {"format": FORMAT, **_key(work, run), "measured": asdict(measured)}
     write_text_whole(place / "result.json", json.dumps(told, indent=1) + "\n")
     _take_back(place)
-    if parts:
-        observer.on_judged(place, parts)
     return measured
 
 

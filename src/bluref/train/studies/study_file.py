@@ -17,8 +17,6 @@ ROWS = (IDENTITY, COPY, WARM, SUPERVISED)
 """Rows to compare with: the blurry input itself, its best reference copied as it is, synthetic
 pairs alone, true pairs."""
 
-WEIGHTS = ("init", "matcher")
-"""Fields of a recipe that may name files."""
 KEYS = ("data", "recipe", "grid", "variants", "rows", "every_test", "every_train")
 
 Values = Mapping[str, tuple[Any, ...]]
@@ -86,7 +84,7 @@ def read_study(file: Path, *, data: Path | None = None, base: Path | None = None
     """
     if file.suffix == "" and not file.exists():
         file = _packaged(file.name)
-    told: dict[Any, Any] = _placed(_load(file), file.parent)
+    told = _load(file)
     for key in told:
         if key not in KEYS:
             raise UserError(f"{file}: no such key {key!r}", f"use {', '.join(KEYS)}")
@@ -124,26 +122,6 @@ def _load(file: Path) -> dict[Any, Any]:
     if not isinstance(loaded, dict):
         raise UserError(f"{file} is not a study", f"write a mapping of {', '.join(KEYS)}")
     return loaded
-
-
-def _placed(told: Any, folder: Path) -> Any:  # noqa: ANN401 - whatever YAML holds
-    """The same, with weights that lie beside the file found from wherever one stands."""
-    if isinstance(told, list):
-        return [_placed(value, folder) for value in told]
-    if not isinstance(told, dict):
-        return told
-    return {
-        key: _beside(value, folder) if key in WEIGHTS else _placed(value, folder)
-        for key, value in told.items()
-    }
-
-
-def _beside(value: Any, folder: Path) -> Any:  # noqa: ANN401
-    """A path, or several, from that folder where they lie there; a bare name stays a name."""
-    if isinstance(value, list):
-        return [_beside(one, folder) for one in value]
-    is_path = isinstance(value, str) and ("/" in value or Path(value).suffix)
-    return str(folder / value) if is_path and (folder / value).exists() else value
 
 
 def _mapping(told: Mapping[Any, Any], key: str, file: Path) -> dict[str, Any]:

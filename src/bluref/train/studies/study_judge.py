@@ -103,12 +103,15 @@ class Judge:
         return _measured(*_compare(Deblurrer.identity(), *copied, tell=tell))
 
     def fingerprint(self, recipe: Recipe) -> str:
-        """Digest of the frames that a recipe is judged on: names, and sizes of the files."""
+        """Digest of the footage of both parts: which frames are what, and sizes of the files."""
         digest = hashlib.blake2b(digest_size=16)
         for part in PARTS:
-            for pair in self._pairs(recipe, part):
-                for frame in pair:
-                    digest.update(f"{frame.key}|{frame.path.stat().st_size}|".encode())
+            footage = self._footage[part, recipe.layout, recipe.split]
+            truth = [footage.truth[key] for key in sorted(footage.truth)]
+            for role, frames in enumerate((footage.blurry, footage.sharp, truth)):
+                for frame in frames:
+                    told = f"{part}{role}{frame.key}|{frame.path.stat().st_size}|"
+                    digest.update(told.encode())
         return digest.hexdigest()
 
     def _pairs(self, recipe: Recipe, part: str) -> Pairs:
