@@ -140,7 +140,7 @@ def _attempt(run: Run, work: _Work, observer: StudyObserver) -> Result | None:
     try:
         measured = _measure(run, work, observer)
     except KeyboardInterrupt:  # while it is judged: training ends with a checkpoint, and in order
-        return None
+        measured = _standing(run, work)  # or while its pictures are drawn
     except UserError as error:
         _unlink(work.folder / "runs" / run.name)
         return Result(run, None, f"{error.problem}; {error.fix}")
@@ -172,11 +172,11 @@ def _measure(run: Run, work: _Work, observer: StudyObserver) -> Measured | None:
             coverage=at_the_end(rows, "coverage"),
             hours=(float(rows[-1]["seconds"]) if rows else done.seconds) / 3600,
         )
-    if parts:
-        observer.on_judged(place, parts)
     told = {"format": FORMAT, **_key(work, run), "measured": asdict(measured)}
     write_text_whole(place / "result.json", json.dumps(told, indent=1) + "\n")
     _take_back(place)
+    if parts:
+        observer.on_judged(place, parts)
     return measured
 
 
