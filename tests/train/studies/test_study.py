@@ -201,6 +201,21 @@ def test_an_interrupt_while_judging_stops_the_study_in_order(
     assert run_study(replace(study, rows=()), tmp_path / "study").finished
 
 
+def test_an_interrupt_while_pictures_are_drawn_stops_it_with_the_figures(training, study, tmp_path):
+    class Impatient(StudyObserver):
+        def on_judged(self, place, parts):
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def watch():
+        yield Impatient()
+
+    done = run_study(replace(study, rows=()), tmp_path / "study", watch=watch)
+    assert not done.finished
+    assert [result.run.name for result in done.results] == NAMES[:1]
+    assert training.calls == [(NAMES[0], False)]
+
+
 def test_what_is_known_stays_in_the_table_while_an_earlier_run_is_done_again(
     training, study, tmp_path
 ):

@@ -113,6 +113,8 @@ def run_study(
                     observer.on_run(run.name, place, len(runs))
                     result = _attempt(run, work, observer)
                     if result is None:
+                        # It may have been judged, and stopped while its pictures were drawn.
+                        known |= {run.name: Result(run, m) for m in [_standing(run, work)] if m}
                         return StudyResult(_in_order(known, runs), finished=False)
                     known[run.name] = result
                     observer.on_results(_in_order(known, runs))
@@ -140,7 +142,7 @@ def _attempt(run: Run, work: _Work, observer: StudyObserver) -> Result | None:
     try:
         measured = _measure(run, work, observer)
     except KeyboardInterrupt:  # while it is judged: training ends with a checkpoint, and in order
-        measured = _standing(run, work)  # or while its pictures are drawn
+        return None
     except UserError as error:
         _unlink(work.folder / "runs" / run.name)
         return Result(run, None, f"{error.problem}; {error.fix}")
