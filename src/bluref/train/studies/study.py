@@ -114,7 +114,8 @@ def run_study(
                     result = _attempt(run, work, observer)
                     if result is None:
                         # It may have been judged, and stopped while its pictures were drawn.
-                        known |= {run.name: Result(run, m) for m in [_standing(run, work)] if m}
+                        if (judged := _standing(run, work)) is not None:
+                            known[run.name] = Result(run, judged)
                         return StudyResult(_in_order(known, runs), finished=False)
                     known[run.name] = result
                     observer.on_results(_in_order(known, runs))
