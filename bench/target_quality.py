@@ -11,9 +11,10 @@ the sharp truth, and its target is compared with the truth inside its own mask.
 by trust. "Lean" is the share of the input's error that lives on in the target's, by regression:
 what a network learns to leave in, while the rest of the error averages out. With `--gate` each
 target is also judged by what it looks like when blurred again, the frame kept where it is hardly
-blurred, and matches refined. With `--network RUN` references are also
-matched on what that network makes of the frame, and, if there is a gate, its output is written with
-them, as `bluref mend --with-references` does it.
+blurred, and matches refined; with `--sharper` also believed only where references are the sharper
+ones. `--split sharpness` takes the sharper of the blurry frames for references. With
+`--network RUN` references are also matched on what that network makes of the frame, and, if there
+is a gate, its output is written with them, as `bluref mend --with-references` does it.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from bluref.frames.clip import Frame
 from bluref.frames.layouts import find_clips
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.references import ReferenceRule, Sample, choose_references
+from bluref.frames.sharpness import image_sharpness
 from bluref.frames.split import split_clips
 from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
@@ -39,6 +41,7 @@ from bluref.pseudo.compact import compact
 from bluref.pseudo.gate import Gate
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.refine import refined
+from bluref.pseudo.sharper import Sharper
 from bluref.pseudo.strategy import STRATEGIES, strategy_named
 from bluref.pseudo.target import PseudoSharp
 from bluref.pseudo.targets import target_in_box, whole_frame
@@ -129,11 +132,24 @@ def measure(options, sample: Sample, motion, store, matcher: Matcher, tally: Tal
                 name = f"{strategy.name}, {threshold:g}"
                 target = fused(compact(found))
                 tally.add((shown, name), target, blurry, truth)
-                if motion is not None:
-                    images = [r.image for r in references]
-                    moved = refined(found, blurry, images, *motion, options.exposure)
-                    pair = {"gate": target, "gate, refined": fused(compact(moved))}
-                    judge(options, (shown, name), pair, (blurry, seen, truth), motion, tally)
+                images = [r.image for r in references]
+                pair = {
+                    told: fused(compact(moved))
+                    for told, moved in moves(options, found, blurry, images, motion, threshold)
+                }
+                judge(options, (shown, name), pair, (blurry, seen, truth), motion, tally)
+
+
+def moves(options, found, blurry, images, motion, threshold: float):
+    """What a gate is to judge, if there is one: matches as found, refined, and of the sharper."""
+    if motion is None:
+        return
+    yield "gate", found
+    moved = refined(found, blurry, images, *motion, options.exposure)
+    yield "gate, refined", moved
+    if options.sharper:
+        warped = [match.warp(image) for match, image in zip(moved, images, strict=True)]
+        yield "gate, refined, sharper", Sharper()(moved, warped, blurry, threshold=threshold)
 
 
 def judge(options, row: tuple[str, str], targets, images, motion, tally: Tally) -> None:
@@ -163,6 +179,8 @@ def main() -> None:
     parser.add_argument("--gate", type=float, help="difference that halves the trust")
     parser.add_argument("--exposure", type=float, help="of the gate, in frame intervals")
     parser.add_argument("--network", type=Deblurrer.from_pretrained, help="a run, or a model")
+    parser.add_argument("--sharper", action="store_true", help="with --gate: rows of these too")
+    parser.add_argument("--split", default="alternating", help="or sharpness, or halves")
     parser.add_argument("--no-truth", dest="truth", action="store_false")
     options = parser.parse_args()
     if options.gate and not options.exposure:
@@ -172,8 +190,10 @@ def main() -> None:
     print("|---" * 9 + "|")
     with tempfile.TemporaryDirectory() as folder:
         store = FrameStore(Path(folder))
-        footage = split_clips(find_clips(options.data), "alternating", lambda frame: 0.0)
-        frames = [*footage.blurry, *footage.sharp]
+        footage = split_clips(
+            find_clips(options.data), options.split, lambda f: image_sharpness(store.image(f))
+        )
+        frames = [*footage.blurry, *footage.sharp, *footage.others]
         for delta in options.delta:
             rule = ReferenceRule(delta=delta, refs=options.refs)
             samples = choose_references(footage, rule)[:: options.every]
