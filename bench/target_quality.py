@@ -148,7 +148,7 @@ def moves(options, found, blurry, images, motion, threshold: float):
     moved = refined(found, blurry, images, *motion, options.exposure)
     yield "gate, refined", moved
     if options.sharper:
-        warped = [match.warp(image) for match, image in zip(moved, images, strict=True)]
+        warped = torch.cat([m.warp(image) for m, image in zip(moved, images, strict=True)])
         yield "gate, refined, sharper", Sharper()(moved, warped, blurry, threshold=threshold)
 
 

@@ -33,14 +33,14 @@ def exposed(image, factors):
 @pytest.mark.parametrize("factors", [(2.0, 2.0, 2.0), (0.5, 0.5, 0.5), (1.4, 1.0, 0.7)])
 def test_a_change_of_exposure_or_white_balance_is_undone(factors):
     sharp = scene()
-    (gain,) = gains([exposed(sharp, factors)], [found()], sharp)
+    (gain,) = gains(exposed(sharp, factors), [found()], sharp)
     torch.testing.assert_close(gain, torch.tensor(factors).pow(-1 / 2.2), rtol=0.01, atol=0)
 
 
 def test_each_reference_has_its_own():
     sharp = scene()
     references = [sharp, exposed(sharp, (1.5, 1.5, 1.5))]
-    gain = gains([found().warp(r) for r in references], [found(), found()], sharp)
+    gain = gains(torch.cat([found().warp(r) for r in references]), [found(), found()], sharp)
     assert (gain[0] == 1).all()
     assert (gain[1] < 0.9).all()
 
@@ -51,7 +51,7 @@ def test_blur_alone_changes_nothing(speed):
     after[:, 0] = speed
     sharp = scene(low=0.0, high=1.0)
     blurry = expose_along(sharp, Motion(-after, after), Shutter(1.0))
-    assert (gains([sharp], [found()], blurry) == 1).all()
+    assert (gains(sharp, [found()], blurry) == 1).all()
 
 
 def test_a_blurry_frame_of_another_exposure_still_tells():
@@ -59,7 +59,7 @@ def test_a_blurry_frame_of_another_exposure_still_tells():
     after[:, 0] = 12.0
     sharp = scene()
     blurry = exposed(expose_along(sharp, Motion(-after, after), Shutter(1.0)), (1.5, 1.5, 1.5))
-    gain = gains([sharp], [found()], blurry)
+    gain = gains(sharp, [found()], blurry)
     torch.testing.assert_close(gain, torch.full((1, 3), 1.5 ** (1 / 2.2)), rtol=0.02, atol=0)
 
 
@@ -67,7 +67,7 @@ def test_what_is_matched_wrongly_in_a_third_of_the_frame_does_not_count():
     sharp = scene()
     reference = exposed(sharp, (1.5, 1.5, 1.5))
     reference[..., :64] = scene(seed=1)[..., :64]
-    gain = gains([found().warp(reference)], [found()], sharp)
+    gain = gains(found().warp(reference), [found()], sharp)
     torch.testing.assert_close(gain, torch.full((1, 3), 1.5 ** (-1 / 2.2)), rtol=0.05, atol=0)
 
 
@@ -77,7 +77,7 @@ def test_it_is_the_matched_place_that_is_compared():
     match = found(flow=(-96.0, 0.0))
     inside = torch.zeros_like(match.inside)
     inside[..., 96:] = True
-    (gain,) = gains([match.warp(reference)], [Match(match.flow, match.confidence, inside)], target)
+    (gain,) = gains(match.warp(reference), [Match(match.flow, match.confidence, inside)], target)
     assert (gain == 1).all()
 
 
@@ -91,18 +91,18 @@ def test_it_is_the_matched_place_that_is_compared():
     ids=["unsure", "black", "white"],
 )
 def test_where_nothing_is_known_nothing_changes(reference, match):
-    assert (gains([match.warp(reference)], [match], scene()) == 1).all()
+    assert (gains(match.warp(reference), [match], scene()) == 1).all()
 
 
 def test_where_the_blurry_frame_is_white_it_tells_nothing():
     sharp = scene(low=0.3)
     blurry = sharp.clone()
     blurry[..., :144] = 0.99
-    torch.testing.assert_close(gains([sharp], [found()], blurry), torch.ones(1, 3))
+    torch.testing.assert_close(gains(sharp, [found()], blurry), torch.ones(1, 3))
 
 
 def test_a_change_beyond_belief_is_left():
-    assert (gains([exposed(scene(), (0.05, 0.05, 0.05))], [found()], scene(high=0.9)) == 1).all()
+    assert (gains(exposed(scene(), (0.05, 0.05, 0.05)), [found()], scene(high=0.9)) == 1).all()
 
 
 def test_clipped_light_is_not_darkened_into_grey():

@@ -40,7 +40,7 @@ def match(confidence=0.9):
 def left(references, blurry, confidences=None):
     """The least and the largest confidence in the middle of each reference."""
     confidences = confidences or [0.9] * len(references)
-    found = Sharper()([match(c) for c in confidences], references, blurry, threshold=0.5)
+    found = Sharper()([match(c) for c in confidences], torch.cat(references), blurry, threshold=0.5)
     return [(m.confidence[MIDDLE].min().item(), m.confidence[MIDDLE].max().item()) for m in found]
 
 
@@ -79,10 +79,10 @@ def test_calm_places_keep_their_references(noise):
 
 def test_where_frames_are_their_own_targets_nothing_need_be_sharper_than_they_are():
     sharp = texture()
-    (found,) = Sharper(0.0)([match()], [sharp], sharp, threshold=0.5)
+    (found,) = Sharper(0.0)([match()], sharp, sharp, threshold=0.5)
     assert (found.confidence[MIDDLE] > 0.8).all()
     blurry, (one, other) = blurred(sharp, 9), (blurred(sharp, 15), sharp)
-    found = Sharper(0.0)([match(), match()], [one, other], blurry, threshold=0.5)
+    found = Sharper(0.0)([match(), match()], torch.cat((one, other)), blurry, threshold=0.5)
     assert (found[0].confidence[MIDDLE] == 0).all()
     assert sharper_of(Recipe(keep_sharp=True)) == Sharper(0.0)
     assert sharper_of(Recipe(keep_sharp=True, gate=0.0)) == sharper_of(Recipe()) == Sharper()
@@ -94,7 +94,7 @@ def test_where_only_one_thing_is_blurred_the_rest_is_believed():
     sharp = texture()
     blurry, reference = blurred(sharp, 9), sharp.clone()
     reference[..., : SIDE // 2] = blurry[..., : SIDE // 2]
-    (found,) = Sharper()([match()], [reference], blurry, threshold=0.5)
+    (found,) = Sharper()([match()], reference, blurry, threshold=0.5)
     assert (found.confidence[..., 20:-20, 20 : SIDE // 2 - 10] == 0).all()
     assert (found.confidence[..., 20:-20, SIDE // 2 + 10 : -20] > 0).all()
 

@@ -47,11 +47,15 @@ def test_a_role_changed_by_hand_changes_what_is_learnt_from(tmp_path):
     assert [s.blurry.index for s in samples()] == [s.blurry.index for s in before][1:]
 
 
+def write_clip(data, lengths):
+    for index, image in enumerate(panned(lengths, size=(96, 128))):
+        write_picture(image, data / "clip" / f"{index:06d}.png")
+
+
 def test_skipped_pictures_show_how_those_beside_them_moved(tmp_path):
     data = tmp_path / "data"
     names = [f"{index:06d}.png" for index in range(7)]
-    for name, image in zip(names, panned([1, 3, 9, 3, 1, 1, 3], size=(96, 128)), strict=True):
-        write_picture(image, data / "clip" / name)
+    write_clip(data, [1, 3, 9, 3, 1, 1, 3])
     (data / "clip" / names[6]).unlink()
     roles = ["sharp", "skip", "blurry", "skip", "sharp", "skip", "skip"]
     sharpness = ["1", "1", "1", "1", "1", "", "1"]  # 5 was never looked at
@@ -67,8 +71,7 @@ def test_skipped_pictures_show_how_those_beside_them_moved(tmp_path):
 
 def test_a_repeated_picture_shows_no_motion(tmp_path):
     data = tmp_path / "data"
-    for index, image in enumerate(panned([1, 1, 9], size=(96, 128))):
-        write_picture(image, data / "clip" / f"{index:06d}.png")
+    write_clip(data, [1, 1, 9])
     (data / TABLE).write_text(
         "clip,index,role,file,sharpness,duplicate\n"
         "clip,0,sharp,clip/000000.png,1,\n"
@@ -82,8 +85,7 @@ def test_a_repeated_picture_shows_no_motion(tmp_path):
 @pytest.mark.parametrize("harm", ["size", "header", "body"])
 def test_a_skipped_picture_that_does_not_serve_stops_nothing(tmp_path, harm):
     data = tmp_path / "data"
-    for index, image in enumerate(panned([1, 3, 9], size=(96, 128))):
-        write_picture(image, data / "clip" / f"{index:06d}.png")
+    write_clip(data, [1, 3, 9])
     skipped = data / "clip" / "000001.png"
     if harm == "size":
         write_picture(panned([1], size=(64, 64))[0], skipped)

@@ -158,10 +158,16 @@ def test_random_kernels_need_room_around_a_crop(open_recipe, tmp_path):
     beside = TrainingData([Sample(replace(frames[0], index=1), (), None)], frames[:1], 0)
     store = FrameStore(tmp_path / "store")
     synthetic = replace(open_recipe, warm_start=5)
-    assert fitting._largest_crop(synthetic, lone, store) == 100 - 32
-    assert fitting._largest_crop(open_recipe, lone, store) == 100
-    assert fitting._largest_crop(synthetic, beside, store) == 100
-    assert fitting._largest_crop(replace(synthetic, blur="kernels"), beside, store) == 100 - 32
+    assert fitting._largest_crop(synthetic, lone, store)[0] == 100 - 32
+    assert fitting._largest_crop(open_recipe, lone, store)[0] == 100
+    assert fitting._largest_crop(synthetic, beside, store)[0] == 100
+    assert fitting._largest_crop(replace(synthetic, blur="kernels"), beside, store)[0] == 100 - 32
+    write_picture(torch.rand(1, 3, 64, 64), tmp_path / "small.png")
+    small = replace(lone, sharp=[Frame("b", 0, tmp_path / "small.png")])
+    assert fitting._largest_crop(synthetic, small, store) == (64 - 32, small.sharp[0])
+    # Of sharp frames that nobody blurs nothing is cut.
+    assert fitting._largest_crop(open_recipe, small, store) == (100, frames[0])
+    assert fitting._largest_crop(replace(synthetic, supervised=True), small, store)[0] == 100
 
 
 @pytest.mark.slow

@@ -27,6 +27,15 @@ def matcher(folder, seed):
     save_matcher(PDCNet(COMPACT), folder, meta={})
 
 
+def begin_or_go_on(run, recipe):
+    told = {
+        "recipe": {"matcher": recipe.matcher, "init": recipe.init},
+        "data": {"folder": "footage", "fingerprint": "f"},
+        "files": named_files(recipe),
+    }
+    settle(run, told, Alone(), Observer())
+
+
 def test_weights_are_told_by_their_content(tmp_path):
     recipe = Recipe(matcher=f"{tmp_path / 'matcher'}+check", init=str(tmp_path / "start"))
     matcher(tmp_path / "matcher", seed=0)
@@ -67,36 +76,28 @@ def test_a_run_does_not_go_on_with_another_matcher_of_that_name(tmp_path):
     matcher(tmp_path / "matcher", seed=0)
     recipe = Recipe(matcher=str(tmp_path / "matcher"))
 
-    def told():
-        data = {"folder": "footage", "fingerprint": "f"}
-        return {"recipe": {"matcher": recipe.matcher}, "data": data, "files": named_files(recipe)}
-
     run = tmp_path / "run"
     run.mkdir()
     for _ in range(2):
-        settle(run, told(), Alone(), Observer())
+        begin_or_go_on(run, recipe)
     matcher(tmp_path / "matcher", seed=1)
     with pytest.raises(UserError, match="is not the matcher any more"):
-        settle(run, told(), Alone(), Observer())
+        begin_or_go_on(run, recipe)
     earlier = yaml.safe_load((run / "recipe.yaml").read_text("utf-8"))
     del earlier["files"]  # as runs of earlier versions have it
     (run / "recipe.yaml").write_text(yaml.safe_dump(earlier), "utf-8")
-    settle(run, told(), Alone(), Observer())
+    begin_or_go_on(run, recipe)
 
 
 def test_what_a_run_began_with_is_of_no_account_once_it_has_weights_of_its_own(tmp_path):
     deblurrer(tmp_path / "start", seed=0)
     recipe = Recipe(init=str(tmp_path / "start"))
 
-    def told():
-        data = {"folder": "footage", "fingerprint": "f"}
-        return {"recipe": {"init": recipe.init}, "data": data, "files": named_files(recipe)}
-
     run = tmp_path / "run"
     run.mkdir()
-    settle(run, told(), Alone(), Observer())
+    begin_or_go_on(run, recipe)
     deblurrer(tmp_path / "start", seed=1)
     with pytest.raises(UserError, match="is not the init any more"):
-        settle(run, told(), Alone(), Observer())
+        begin_or_go_on(run, recipe)
     (run / "last").mkdir()
-    settle(run, told(), Alone(), Observer())
+    begin_or_go_on(run, recipe)

@@ -45,8 +45,8 @@ def matcher_named(name: str, *, device: str | torch.device = "cpu") -> Matcher[A
     Raises:
         UserError: there is no such matcher, or no such mode.
     """
-    inner, plus, mode = name.rpartition("+")
-    if plus and not Path(name).exists():  # a folder may have a plus in its name
+    inner, mode = _parted(name)
+    if mode is not None:
         return _mode_named(mode, of=name)(matcher_named(inner, device=device))
     use_bf16 = torch.device(device).type == "cpu" and prefers_bf16()
     if name in ("compact", "compact-plain"):
@@ -72,10 +72,16 @@ def network_of(name: str) -> Path | None:
     Args:
         name: as `matcher_named` takes it.
     """
-    inner, plus, _ = name.rpartition("+")
-    if plus and not Path(name).exists():
+    inner, mode = _parted(name)
+    if mode is not None:
         return network_of(inner)
     return Path(name) if name not in (*NAMES, *COMPARED) and Path(name).exists() else None
+
+
+def _parted(name: str) -> tuple[str, str | None]:
+    """What is inside, and the outermost mode, if there is one; a folder may have a plus in it."""
+    inner, plus, mode = name.rpartition("+")
+    return (inner, mode) if plus and not Path(name).exists() else (name, None)
 
 
 def _polished(matcher: PDCMatcher) -> Matcher[Any]:

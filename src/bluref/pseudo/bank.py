@@ -288,11 +288,10 @@ class Bank:
         if self.even or self.sharper is not None:
             warped = torch.cat([m.warp(image) for m, image in zip(found, images, strict=True)])
             if self.even:
-                tensors["gain"] = gains(warped[:, None].unbind(0), found, blurry)
+                tensors["gain"] = gains(warped, found, blurry)
                 warped, _ = evened(warped, tensors["gain"])
             if self.sharper is not None:
-                pictures = warped[:, None].unbind(0)
-                found = self.sharper(found, pictures, blurry, threshold=self.threshold)
+                found = self.sharper(found, warped, blurry, threshold=self.threshold)
         matches = compact(found)
         tensors |= {"flow": matches.flow, "confidence": matches.confidence}
         # In memory first: safetensors reports a full disk as an error of its own.

@@ -27,7 +27,7 @@ CLIPPED = 0.99
 
 
 def gains(
-    warped: Sequence[Float[Tensor, "1 3 h w"]],
+    warped: Float[Tensor, "n 3 h w"],
     matches: Sequence[Match],
     blurry: Float[Tensor, "1 3 h w"],
 ) -> Float[Tensor, "n 3"]:
@@ -43,7 +43,7 @@ def gains(
         blurry: the frame itself, not what a network made of it: networks drift.
     """
     pairs = zip(warped, matches, strict=True)
-    return torch.stack([_gain(image, match, blurry) for image, match in pairs])
+    return torch.stack([_gain(image[None], match, blurry) for image, match in pairs])
 
 
 def evened(

@@ -25,8 +25,6 @@ NOISE = (1.5 / 255) ** 2
 # the sharpest reference that shows the same place.
 ABOVE, BESIDE = 1.2, 0.6
 
-Image = Float[Tensor, "1 3 h w"]
-
 
 @dataclass(frozen=True)
 class Sharper:
@@ -47,8 +45,8 @@ class Sharper:
     def __call__(
         self,
         matches: Sequence[Match],
-        warped: Sequence[Image],
-        blurry: Image,
+        warped: Float[Tensor, "n 3 h w"],
+        blurry: Float[Tensor, "1 3 h w"],
         *,
         threshold: float,
     ) -> list[Match]:
@@ -60,7 +58,7 @@ class Sharper:
             blurry: the frame.
             threshold: confidence from which a reference may speak.
         """
-        shown = torch.cat([detail(image) for image in warped])
+        shown = detail(warped)
         speaks = torch.cat([(m.confidence >= threshold) & m.inside for m in matches])
         best = (shown * speaks).amax(dim=0, keepdim=True)
         needed = self.above * (detail(blurry) - NOISE).clamp(min=0)
@@ -73,13 +71,13 @@ class Sharper:
         ]
 
 
-def detail(image: Image) -> Float[Tensor, "1 1 h w"]:
+def detail(image: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
     """Energy of what is finer than `FINE`, around each pixel, of brightness in [0, 1]."""
     grey = image.mean(dim=1, keepdim=True)
     return _mean((grey - _mean(grey, FINE)).square(), AROUND)
 
 
-def _mean(plane: Float[Tensor, "1 1 h w"], reach: int) -> Float[Tensor, "1 1 h w"]:
+def _mean(plane: Float[Tensor, "b 1 h w"], reach: int) -> Float[Tensor, "b 1 h w"]:
     """Over the square of that half side; what lies beyond repeats the edge."""
     side = 2 * reach + 1
     padded = F.pad(plane, (reach,) * 4, mode="replicate")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from bluref.degrade.synthesis import SynthesisConfig
 from bluref.errors import UserError
+from bluref.frames.clip import Frame
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.store import FrameStore
 from bluref.restore.networks.backbones import build_backbone
@@ -62,7 +63,7 @@ def fitted(
     if (sized.batch, sized.crop) != (recipe.batch or BATCH, recipe.crop or CROP):
         observer.on_message(
             f"each step takes {sized.batch} crops of {sized.crop} pixels: the smallest frame allows"
-            f" {_largest_crop(recipe, found, store)}, memory"
+            f" {_largest_crop(recipe, found, store)[0]}, memory"
             f" {memory_for_training(device) / 2**30:.1f} GiB (--batch and --crop set them)"
         )
     return sized
@@ -70,7 +71,7 @@ def fitted(
 
 def fitting(recipe: Recipe, found: TrainingData, store: FrameStore, device: torch.device) -> Recipe:
     """The recipe with batch and crop as a run would begin with them now; the rest as `fitted`."""
-    side = _largest_crop(recipe, found, store)
+    side, _ = _largest_crop(recipe, found, store)
     batch, crop = choose_size(recipe, side, memory_for_training(device))
     return replace(recipe, batch=batch, crop=crop)
 
@@ -139,10 +140,9 @@ def refuse_to_draw(recipe: Recipe, found: TrainingData, store: FrameStore, proce
             the smallest one, and the largest crop that all can give.
     """
     parts_of(recipe, processes=processes)
-    crop, largest = recipe.crop or CROP, _largest_crop(recipe, found, store)
+    crop, (largest, frame) = recipe.crop or CROP, _largest_crop(recipe, found, store)
     if crop <= largest:
         return
-    frame = min(found.learnt, key=lambda frame: min(store.size(frame)))
     height, width = store.size(frame)
     needed = crop + min(height, width) - largest
     around = " (what random kernels bring in from outside included)" if needed > crop else ""
@@ -155,14 +155,21 @@ def refuse_to_draw(recipe: Recipe, found: TrainingData, store: FrameStore, proce
     )
 
 
-def _largest_crop(recipe: Recipe, found: TrainingData, store: FrameStore) -> int:
-    """In pixels: no frame is smaller, with what random kernels need around it if any blur."""
+def _largest_crop(recipe: Recipe, found: TrainingData, store: FrameStore) -> tuple[int, Frame]:
+    """In pixels, and the frame that allows no more.
+
+    Crops are cut from blurry frames, and from sharp ones that are blurred here; random kernels need
+    room around these.
+    """
     frames = found.learnt
-    smallest = min(min(store.size(frame)) for frame in frames)
     kernels = recipe.blur == "kernels" or not with_neighbours(frames, [*frames, *found.beside])
     has_pairs = recipe.supervised or recipe.pairs
     synthesises = not has_pairs and (recipe.warm_start > 0 or recipe.anchor > 0)
-    return smallest - 2 * SynthesisConfig().margin * (kernels and synthesises)
+    room = 2 * SynthesisConfig().margin if kernels else 0
+    sides = [(min(store.size(s.blurry)), s.blurry) for s in found.samples]
+    if synthesises:
+        sides += [(min(store.size(frame)) - room, frame) for frame in found.sharp]
+    return min(sides, key=lambda side: side[0])
 
 
 def _even(side: int) -> int:

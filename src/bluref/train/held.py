@@ -35,6 +35,18 @@ JUDGE = Recipe(keep_sharp=False)
 WITHOUT = "no checkpoint is chosen, the last one is the result"
 
 
+def judging_bank(bank: Bank, run: Path) -> Bank:
+    """Of the targets of frames held back, beside the bank of a run's own."""
+    strategy = strategy_named(JUDGE.strategy)
+    return bank.beside(
+        run / FOLDER / "bank",
+        strategy=strategy,
+        threshold=min(strategy.threshold_for(bank.matcher), THRESHOLD),
+        even=JUDGE.even,
+        sharper=sharper_of(JUDGE),
+    )
+
+
 def hold_ready(
     run: Path,
     recipe: Recipe,
@@ -63,15 +75,7 @@ def hold_ready(
         if recipe.hold_out is None and not any(sample.truth for sample in found.samples):
             observer.on_message(f"no clip is long enough to hold frames back: {WITHOUT}")
         return []
-    strategy = strategy_named(JUDGE.strategy)
-    threshold = min(strategy.threshold_for(bank.matcher), THRESHOLD)
-    bank = bank.beside(
-        run / FOLDER / "bank",
-        strategy=strategy,
-        threshold=threshold,
-        even=JUDGE.even,
-        sharper=sharper_of(JUDGE),
-    )
+    bank = judging_bank(bank, run)
     samples = most_covering(
         _spread(found.held), recipe.refs, matcher=bank.matcher, store=bank.store
     )

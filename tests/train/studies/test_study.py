@@ -269,7 +269,9 @@ def test_a_network_replaced_in_its_place_is_another_recipe(training, study, tmp_
     run_study(begun, tmp_path / "study")
     assert run_study(begun, tmp_path / "study").finished
     save_network(build_backbone("light"), start, training_size=32, meta={})  # drawn anew
-    with pytest.raises(UserError, match=r"robust-d2-n6-small-s0 was .* \(init: the file\)"):
+    with pytest.raises(
+        UserError, match=r"robust-d2-n6-small-s0 was .* \(init: another file of that name\)"
+    ):
         run_study(begun, tmp_path / "study")
 
 

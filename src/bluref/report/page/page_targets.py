@@ -20,13 +20,13 @@ from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank, BlurryItself, Teacher, entry_name
 from bluref.pseudo.coverage import most_covering
-from bluref.pseudo.gate import THRESHOLD, Gate
+from bluref.pseudo.gate import Gate
 from bluref.pseudo.motion import FootageMotion
 from bluref.pseudo.strategy import strategy_named
 from bluref.pseudo.target import PseudoSharp
-from bluref.train.banks import bank_of, gate_of, heed_motion, sharper_of
+from bluref.train.banks import bank_of, gate_of, heed_motion
 from bluref.train.data import TrainingData
-from bluref.train.held import FOLDER, JUDGE
+from bluref.train.held import FOLDER, JUDGE, judging_bank
 from bluref.train.moving import FIT, USUAL, Moving, motion_of
 from bluref.train.recipe import Recipe
 from bluref.train.source import TEACHER, SavedTeacher
@@ -126,18 +126,8 @@ def validation_targets(
 ) -> PageTargets:
     """By what the frames held back were judged, see `train.held`; arguments and errors as above."""
     bank = bank_of(scratch, recipe, store)
-    strategy, plain = strategy_named(JUDGE.strategy), strategy_named("average")
-    threshold = min(strategy.threshold_for(bank.matcher), THRESHOLD)
-    kept, bank = (
-        bank.beside(
-            root / FOLDER / "bank",
-            strategy=strategy,
-            threshold=threshold,
-            even=JUDGE.even,
-            sharper=sharper_of(JUDGE),
-        )
-        for root in (run, scratch)
-    )
+    plain = strategy_named("average")
+    kept, bank = (judging_bank(bank, root) for root in (run, scratch))
     matches = bank.beside(run / FOLDER / "motion", strategy=plain, threshold=0.0, even=False)
     beside = with_neighbours([sample.blurry for sample in found.held], found.around)
     moving = _moving(FootageMotion(beside, matches), run, recipe)

@@ -162,7 +162,7 @@ def _match(sample: Sample, judge: Matcher[Any], store: FrameStore) -> Matched:
         found = [judge.match(target, other) for other in others]
     shown = [match.confidence * match.inside for match in found]
     best = max(range(len(found)), key=lambda n: float(shown[n].mean()))
-    change = gains([found[best].warp(small[1 + best])], [found[best]], small[0]).log().mean()
+    change = gains(found[best].warp(small[1 + best]), [found[best]], small[0]).log().mean()
     # Blur that reducing would hide is looked for at twice the size, or the frame's own.
     half = max(1, factor // 2)
     pair = [F.avg_pool2d(image, half) for image in (blurry, references[best])]

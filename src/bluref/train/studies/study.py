@@ -224,10 +224,13 @@ def _teacher(work: _Work, run: Run) -> str | None:
 
 def _refuse_another_teacher(place: Path, run: Run, work: _Work) -> None:
     """Refuse to measure a student of a teacher that was trained anew since."""
+    if not run.pairs_of:
+        return
     told: dict[str, Any] = {}
     with suppress(OSError, ValueError, TypeError):
         told = dict(json.loads((place / "result.json").read_text("utf-8")))
-    if run.pairs_of and told.get("teacher", (now := _teacher(work, run))) != now:
+    teacher = _teacher(work, run)
+    if told.get("teacher", teacher) != teacher:
         pairs = work.folder / "pairs" / run.pairs_of
         raise UserError(
             f"{place} learnt from pairs of {run.pairs_of} as it was before it was trained anew",
@@ -266,7 +269,8 @@ def _refuse_change(place: Path, run: Run) -> None:
     before = read_run(place)
     changed = differences(before["recipe"], _plain(run))
     changed += [
-        f"{field}: the file" for field in replaced(before["files"], named_files(run.recipe))
+        f"{field}: another file of that name"
+        for field in replaced(before["files"], named_files(run.recipe))
     ]
     if changed:
         raise UserError(

@@ -88,9 +88,7 @@ def expand(study: Study) -> tuple[Run, ...]:
         if variant.pairs_of:
             teachers = by_variant[variant.pairs_of]
             by_variant[variant.name] = [
-                replace(run, pairs_of=teacher.name, teacher=teacher.recipe)
-                for run in by_variant[variant.name]
-                for teacher in [_teacher_of(run, teachers, study)]
+                _taught(run, _teacher_of(run, teachers, study)) for run in by_variant[variant.name]
             ]
     runs = [run for listed in by_variant.values() for run in listed]
     before = [run for kind in (IDENTITY, COPY, WARM) for run in _bounds(study, kind, runs)]
@@ -135,6 +133,10 @@ def _teacher_of(run: Run, teachers: Sequence[Run], study: Study) -> Run:
     return agreeing[0]
 
 
+def _taught(run: Run, teacher: Run) -> Run:
+    return replace(run, pairs_of=teacher.name, teacher=teacher.recipe)
+
+
 def _bounds(study: Study, kind: str, runs: Sequence[Run]) -> Iterator[Run]:
     """One run for each combination of the fields that matter to this kind of row."""
     if kind not in study.rows:
@@ -145,8 +147,10 @@ def _bounds(study: Study, kind: str, runs: Sequence[Run]) -> Iterator[Run]:
         recipe = replace(base, **chosen)
         if kind == WARM:
             recipe = replace(recipe, warm_start=recipe.steps, supervised=False)
-        if kind == SUPERVISED:  # nothing is held back from what has a truth to be judged by
-            recipe = replace(recipe, supervised=True, hold_out=recipe.hold_out and None)
+        if kind == SUPERVISED:
+            recipe = replace(recipe, supervised=True)
+        if kind == SUPERVISED and recipe.hold_out:  # it has a truth to be judged by
+            recipe = replace(recipe, hold_out=None)
         parts = [kind, *_unusual(chosen, study.recipe)]
         name = _slug([*parts, *_abbreviated(recipe, [f for f in _SHORT if f in fields])])
         yield Run(name, kind, ", ".join(parts), recipe)

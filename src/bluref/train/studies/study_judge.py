@@ -53,6 +53,7 @@ class Judge:
                 "a study needs a paired data set, such as train|test/SCENE/{blur,sharp}",
             )
         self._footage: dict[tuple[str, str, str], Footage] = {}
+        self._fingerprints: dict[tuple[str, str], str] = {}
         for recipe in (run.recipe for run in runs):
             for part in PARTS:
                 key = (part, recipe.layout, recipe.split)
@@ -104,9 +105,15 @@ class Judge:
 
     def fingerprint(self, recipe: Recipe) -> str:
         """Digest of the footage of both parts: which frames are what, and sizes of the files."""
+        key = (recipe.layout, recipe.split)
+        if key not in self._fingerprints:
+            self._fingerprints[key] = self._digest(*key)
+        return self._fingerprints[key]
+
+    def _digest(self, layout: str, split: str) -> str:
         digest = hashlib.blake2b(digest_size=16)
         for part in PARTS:
-            footage = self._footage[part, recipe.layout, recipe.split]
+            footage = self._footage[part, layout, split]
             truth = [footage.truth[key] for key in sorted(footage.truth)]
             for role, frames in enumerate((footage.blurry, footage.sharp, truth)):
                 for frame in frames:
