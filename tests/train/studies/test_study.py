@@ -1,111 +1,19 @@
 """A study carried out, interrupted, and gone on with."""
 
 import json
-import shutil
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
-import torch
-import yaml
+from tests.train.studies.conftest import FakeJudge
 
 from bluref.errors import UserError
-from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.files import save_network
 from bluref.restore.networks.backbones import build_backbone
-from bluref.train.evaluate import Evaluation, Scores
-from bluref.train.named_files import named_files
-from bluref.train.recipe import Recipe
-from bluref.train.run import TrainResult
 from bluref.train.studies import study as module
 from bluref.train.studies.study import StudyObserver, run_study
-from bluref.train.studies.study_file import Study, Variant
-from bluref.train.studies.study_judge import Judge
-from bluref.train.studies.study_results import Measured, row
-
-HEADER = "step,phase,round,coverage,target_psnr_truth,seconds\n"
-
-
-class FakeTraining:
-    """In the place of `train`: writes what a run leaves, and can be told to fail or to stop."""
-
-    def __init__(self):
-        self.calls = []
-        self.data = {}
-        self.fails = set()
-        self.stops = set()
-        self.devices = set()
-
-    def __call__(self, data, run, recipe, *, resume=False, observer=None, device="cpu"):
-        self.calls.append((run.name, resume))
-        self.data[run.name] = data
-        self.devices.add(device)
-        assert resume == (run / "recipe.yaml").exists()
-        assert observer is not None
-        (run / "recipe.yaml").write_text(
-            yaml.safe_dump(
-                {
-                    "recipe": asdict(recipe),
-                    "data": {},
-                    "versions": {},
-                    "files": named_files(recipe),
-                }
-            )
-        )
-        if run.name in self.fails:
-            raise UserError("the disk is full", "free some space")
-        if run.name in self.stops:
-            return TrainResult(run, 1, False, 1.0)
-        (run / "metrics.csv").write_text(HEADER + "5,pseudo,0,0.5,26.5,1800\n")
-        return TrainResult(run, recipe.steps, True, 1.0)
-
-
-class FakeJudge(Judge):
-    """In the place of `Judge`: figures that depend on the recipe and on which frames are taken."""
-
-    def __init__(self, study, runs):
-        self.every = study.every_test
-
-    def fingerprint(self, recipe):
-        return "the same frames"
-
-    def network(self, deblur, recipe, *, tell, **figures):
-        tell(1, 1)
-        psnr = 20.0 + recipe.seed + self.every / 8
-        scores = Scores(psnr, 0.9, 0.95)
-        of_test = Evaluation(1, scores, scores, per_clip={}, count={}, below={}, worst={})
-        return Measured(psnr, 0.9, 0.95, 22.0, 20.0, 19.0, **figures), [("test", of_test)]
-
-    def copies(self, recipe, *, tell):
-        return Measured(15.0 + recipe.delta, 0.8, 0.85, 16.0)
-
-
-@pytest.fixture
-def training(monkeypatch):
-    fake = FakeTraining()
-
-    def from_pretrained(path, *, device):
-        fake.devices.add(device)
-        return Deblurrer.identity()
-
-    monkeypatch.setattr(module, "train", fake)
-    monkeypatch.setattr(module, "Judge", FakeJudge)
-    monkeypatch.setattr(Deblurrer, "from_pretrained", from_pretrained)
-    return fake
-
-
-@pytest.fixture
-def study(footage):
-    return Study(
-        file=footage / "mine.yaml",
-        data=footage,
-        recipe=Recipe(steps=5, delta=2),
-        grid={"seed": (0, 1)},
-        rows=("identity", "copy-neighbour", "supervised"),
-        every_test=4,
-        every_train=4,
-    )
-
+from bluref.train.studies.study_file import Study
+from bluref.train.studies.study_results import row
 
 NAMES = [
     f"{name}-s{seed}" for name in ("robust-d2-n6-small", "supervised-small") for seed in (0, 1)
@@ -407,73 +315,3 @@ def test_a_tiny_study_from_beginning_to_end(footage, recipe, tmp_path):
     for name in ("robust", "supervised"):
         assert rows[name]["hours"] > 0
         assert abs(rows[name]["psnr_test"] - rows["identity"]["psnr_test"]) < 5
-
-
-@pytest.fixture
-def taught(study):
-    """A teacher and its student."""
-    variants = (Variant("t", {}, {}), Variant("s", {"pairs": True}, {}, pairs_of="t"))
-    return replace(study, variants=variants, grid={"seed": (0,)}, rows=())
-
-
-def test_a_student_is_given_the_pairs_of_its_teacher(training, taught, tmp_path, monkeypatch):
-    made = []
-
-    def make_pairs(run, out, *, data, observer, device):
-        assert (run / "frames").is_symlink()  # lent, so that nothing is decoded again
-        made.append((run.name, out, data, device))
-
-    monkeypatch.setattr(module, "make_pairs", make_pairs)
-    done = run_study(taught, tmp_path / "study", device="meta")
-    teacher, student = (result.run.name for result in done.results)
-    pairs = tmp_path / "study" / "pairs" / teacher
-    assert made == [(teacher, pairs, taught.data, "meta")]
-    assert training.data == {teacher: taught.data, student: pairs}
-    assert [row(result)["strategy"] for result in done.results] == ["robust", "robust"]
-    assert not list((tmp_path / "study" / "runs").rglob("frames"))
-    told = json.loads((tmp_path / "study" / "runs" / student / "result.json").read_text())
-    assert told["pairs_of"] == teacher
-    run_study(taught, tmp_path / "study")
-    assert len(made) == len(training.calls) - 1 == 1
-
-
-def test_a_student_does_not_stay_when_its_teacher_is_trained_anew(
-    training, taught, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(module, "make_pairs", lambda *_, **__: None)
-    runs = tmp_path / "study" / "runs"
-    teacher, student = "t-d2-n6-small-s0", "s-d2-n6-small-s0"
-
-    def trained(seed):
-        torch.manual_seed(seed)
-        save_network(build_backbone("light"), runs / teacher / "last", training_size=32, meta={})
-
-    trained(0)
-    assert run_study(taught, tmp_path / "study").failed == []
-    training.calls.clear()
-    assert run_study(taught, tmp_path / "study").failed == []
-    assert training.calls == []
-    trained(1)
-    (failed,) = run_study(taught, tmp_path / "study").failed
-    assert failed.run.name == student
-    assert "as it was before it was trained anew" in failed.failed
-    shutil.rmtree(runs / student)
-    assert run_study(taught, tmp_path / "study").failed == []
-
-
-def test_without_a_teacher_there_is_no_student(training, taught, tmp_path):
-    training.fails = {"t-d2-n6-small-s0"}
-    done = run_study(taught, tmp_path / "study")
-    assert [result.failed for result in done.results] == [
-        "the disk is full; free some space",
-        "t-d2-n6-small-s0, whose pairs it learns from, came to nothing; see why above",
-    ]
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("thin")
-def test_a_student_is_taught_for_real(taught, recipe, tmp_path):
-    done = run_study(replace(taught, recipe=recipe, every_train=1), tmp_path / "study")
-    assert done.failed == []
-    assert all(result.measured.psnr_test > 20 for result in done.results)
-    assert len(list((tmp_path / "study" / "pairs").glob("*/blur/*.png"))) == 8
