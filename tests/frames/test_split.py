@@ -89,6 +89,27 @@ def test_clips_recorded_as_blurry_or_sharp_keep_that_role(folder, how):
     assert not found.truth
 
 
+def test_picked_are_the_sharp_frames_of_footage_that_has_blurry_ones_too(folder):
+    pairs, plain = clip_of(folder, range(8)), clip_of(folder, range(8), paired=False)
+    assert not split_clips([pairs], "auto", never).picked
+    chosen = split_clips([plain], "auto", lambda frame: frame.index % 2)
+    assert chosen.picked == set(chosen.sharp) != set()
+    # Whoever says by turns, or names recordings, says what was taken otherwise.
+    assert not split_clips([plain], "alternating", never).picked
+    recorded = [Clip("blurry/a", plain.blurry, {}, {}), Clip("sharp/a", {}, pairs.sharp, {})]
+    assert not split_clips(recorded, "auto", never).picked
+
+
+def test_of_several_clips_those_are_picked_whose_frames_were_given_roles(folder):
+    paired = clip_of(folder, range(4))
+    frames = clip_of(folder, range(6, 12), paired=False, name="b").blurry
+    blurry, sharp = ({i: frames[i] for i in part} for part in ((6, 8), (7, 9)))
+    curated = Clip("b", blurry, sharp, {}, roles_known=True)
+    found = split_clips([paired, curated], "auto", never)
+    assert found.picked == set(sharp.values())
+    assert found.picked < set(found.sharp)
+
+
 @settings(max_examples=80, deadline=None, database=None)
 @given(
     clips=st.lists(st.sets(st.integers(0, MOST // 2 - 1), min_size=4), min_size=1, max_size=2),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bluref.degrade.camera import only_motion
 from bluref.degrade.motion import Motion
@@ -12,6 +13,7 @@ from bluref.frames.layouts import find_clips
 from bluref.frames.neighbours import with_neighbours
 from bluref.frames.split import split_clips
 from bluref.pseudo.motion import FootageMotion
+from bluref.pseudo.targets import whole_frame
 from bluref.train.batches import Drawing
 from bluref.train.motion_batches import MotionBatches
 
@@ -61,9 +63,9 @@ def test_targets_are_sharp_frames_and_inputs_are_blurred_along_the_way_they_trav
     assert any(_contains(image, crop) for image in drawn)
 
 
-def _contains(image, crop):
+def _contains(image, crop, side=48):
     flipped = [crop, crop.flip(-1), crop.flip(-2), crop.flip((-1, -2))]
-    windows = image[0].unfold(1, 48, 1).unfold(2, 48, 1)  # 3 rows columns 48 48
+    windows = image[0].unfold(1, side, 1).unfold(2, side, 1)  # 3 rows columns side side
     return any((windows - f[0][:, None, None]).abs().amax((0, 3, 4)).min() < 1e-3 for f in flipped)
 
 
@@ -110,6 +112,88 @@ def test_what_the_camera_adds_comes_after_the_blur(batches):
     assert torch.equal(noisy(1).target, batches(1).target)
     added = noisy(1).blurry - batches(1).blurry
     assert 1e-3 < added.abs().mean() < 0.1
+
+
+class Still(FootageMotion):
+    """The left half of every other sharp picture stands still."""
+
+    def around(self, sample, crop):
+        motion, sure = super().around(sample, crop)
+        moves = self.moves(sample, crop)
+        return Motion(moves * motion.before, moves * motion.after), sure
+
+    def moves(self, sample, crop):
+        height, width = self.size(sample)
+        moves = torch.ones(1, 1, height, width)
+        if sample.blurry.index % 4 == 1:
+            moves[..., : width // 2] = 0
+        below, right = crop.top + crop.height, crop.left + crop.width
+        return crop.flip(moves[..., crop.top : below, crop.left : right])
+
+
+def test_what_was_picked_is_the_truth_only_where_it_stood_still(batches, monkeypatch):
+    still = Still(batches.motion.samples, batches.motion.bank)
+    for frame in batches.frames:
+        around, _ = still.around(still.sample(frame), whole_frame(batches.store.size(frame)))
+        stood = (around.blur(batches.exposure) <= 2).float().mean()
+        assert 0.4 < stood < 0.6 if frame.index % 4 == 1 else stood < 0.1
+    batches = replace(batches, motion=still, picked=frozenset(batches.frames))
+
+    def weights():
+        return torch.cat([batches(step).weight for step in range(8)])
+
+    looked = weights()
+    assert set(looked.unique().tolist()) == {0.0, 1.0}
+    monkeypatch.setattr("bluref.train.motion_batches.LOOKS", (1,))
+    assert weights().mean() < 0.35 < looked.mean()  # they are looked for
+    assert replace(batches, still=1000)(0).weight.min() == 1
+
+
+def test_where_all_of_it_moved_pictures_are_looked_at_from_farther_away(batches, monkeypatch):
+    """What moves by three pixels moves by half of that in a picture of half the size."""
+    frames, drawing = frozenset(batches.frames), Drawing(seed=3, batch=4, crop=20)
+    fast = replace(batches, picked=frames, exposure=1.1, drawing=drawing)
+    around, _ = fast.motion.around(*_whole(batches, batches.frames[0]))
+    assert 2 < around.blur(fast.exposure).median() < 4
+    near = torch.cat([fast(step).weight for step in range(4)])
+    monkeypatch.setattr("bluref.train.motion_batches.LOOKS", (2,))
+    far = torch.cat([fast(step).weight for step in range(4)])
+    assert far.mean() > 0.9
+    assert near.mean() > 0.9  # and so they are looked for
+    monkeypatch.setattr("bluref.train.motion_batches.LOOKS", (1,))
+    assert torch.cat([fast(step).weight for step in range(4)]).mean() < 0.3
+    # The truth is then the frame itself, made smaller.
+    monkeypatch.setattr("bluref.train.motion_batches.LOOKS", (2,))
+    drawn = fast(0).target[:1]
+    small = [F.avg_pool2d(fast.store.image(frame), 2) for frame in batches.frames]
+    assert any(_contains(image, drawn, 20) for image in small)
+
+
+def _whole(batches, frame):
+    return batches.motion.sample(frame), whole_frame(batches.store.size(frame))
+
+
+def test_what_stood_still_is_moved_as_others_did(batches):
+    """Its own motion would blur it by nothing."""
+    still = Still(batches.motion.samples, batches.motion.bank)
+    picked = replace(batches, motion=still, picked=frozenset(batches.frames))
+
+    def blurred(made):
+        """Mean change where the frame is the truth, of what lends from the half that moves."""
+        pairs = [made(step) for step in range(6)]
+        changed = torch.cat([(p.blurry - p.target).abs().mean(1, keepdim=True) for p in pairs])
+        where = torch.cat([p.weight for p in pairs])
+        return float((changed * where).sum() / where.sum())
+
+    assert blurred(replace(picked, lenders=[])) < 1e-3
+    assert blurred(picked) > 0.02
+
+
+def test_what_was_not_picked_is_drawn_as_ever(batches):
+    other = replace(batches, picked=frozenset(batches.frames[:1]))
+    assert any(not torch.equal(other(step).target, batches(step).target) for step in range(4))
+    nothing = replace(batches, picked=frozenset({batches.lenders[0].blurry}), still=0)
+    assert torch.equal(nothing(0).blurry, batches(0).blurry)
 
 
 def test_a_crop_beyond_the_frame_is_refused(batches):

@@ -10,6 +10,7 @@ from bluref.degrade.kernels import MotionConfig
 from bluref.media.picture import write_picture
 from bluref.train import given, moving
 from bluref.train.batches import SyntheticBatches
+from bluref.train.motion_batches import MotionBatches
 from bluref.train.observe import Observer
 from bluref.train.run import train
 
@@ -88,6 +89,25 @@ def test_single_photographs_are_blurred_by_random_kernels(recipe, tmp_path):
     heard = Listening()
     train(data, tmp_path / "run", replace(recipe, steps=1), observer=heard)
     assert any("no frame has a neighbour in time" in text for text in heard.messages)
+
+
+@pytest.mark.parametrize(
+    ("split", "still", "picks"),
+    [("sharpness", 3, True), ("sharpness", 0, False), ("alternating", 3, False)],
+)
+def test_sharp_frames_of_plain_footage_are_truths_where_they_stood_still(
+    footage, recipe, tmp_path, monkeypatch, split, still, picks
+):
+    seen = []
+    monkeypatch.setattr(
+        given, "MotionBatches", lambda **told: seen.append(told) or MotionBatches(**told)
+    )
+    plain = replace(recipe, steps=1, warm_start=1, gate=0.0, split=split, still=still, exposure=1.0)
+    train(footage, tmp_path / "run", plain)
+    assert seen
+    for told in seen:
+        assert told["picked"] == (set(told["frames"]) if picks else set())
+        assert told["still"] == still
 
 
 @pytest.mark.parametrize("exposure", [5 / 3, 0.5, 20.0])

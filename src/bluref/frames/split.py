@@ -26,12 +26,15 @@ class Footage:
             measures, and trains the supervised bound; training without pairs never reads it.
         others: frames that a split by sharpness left between those with a role, or that were
             skipped in a table. They show how their neighbours moved.
+        picked: sharp frames that are the better ones of the footage itself. The shutter was open
+            for them as long as for the blurry ones, so that what moves fast is blurred in them too.
     """
 
     blurry: tuple[Frame, ...]
     sharp: tuple[Frame, ...]
     truth: Mapping[str, Frame]
     others: tuple[Frame, ...] = ()
+    picked: frozenset[Frame] = frozenset()
 
 
 def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Footage:
@@ -59,13 +62,17 @@ def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Foot
     blurry: list[Frame] = []
     sharp: list[Frame] = []
     others: list[Frame] = []
+    picked: list[Frame] = []
     truth: dict[str, Frame] = {}
     for clip in clips:
         mine, references = _split_clip(clip, how, sharpness)
         blurry += mine
         sharp += references
         others += clip.others.values()
+        if clip.roles_known:
+            picked += references
         if to_be_measured(clip, how):
+            picked += references
             given = {*mine, *references}
             others += [frame for frame in clip.blurry.values() if frame not in given]
         truth |= {f.key: clip.truth[f.index] for f in mine if f.index in clip.truth}
@@ -73,7 +80,7 @@ def split_clips(clips: Iterable[Clip], how: Split, sharpness: Sharpness) -> Foot
         if not frames:
             raise _without(role, known=all(clip.roles_known for clip in clips))
     _refuse_shared(blurry, sharp)
-    return Footage(tuple(blurry), tuple(sharp), truth, tuple(others))
+    return Footage(tuple(blurry), tuple(sharp), truth, tuple(others), frozenset(picked))
 
 
 def _without(role: str, *, known: bool) -> UserError:

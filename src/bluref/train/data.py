@@ -1,7 +1,7 @@
 """From a data folder and a recipe to samples that can be trained on."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,6 +35,7 @@ class TrainingData:
             where their scene has no sharp frames of its own, with those of training.
         around: the frames held back and those beside them in time, which show how they moved.
         beside: pictures next in time to what is learnt from, which show how that moved.
+        picked: sharp frames that are the better ones of the footage itself (`frames.split`).
     """
 
     samples: Sequence[Sample]
@@ -43,6 +44,7 @@ class TrainingData:
     held: Sequence[Sample] = ()
     around: Sequence[Frame] = ()
     beside: Sequence[Frame] = ()
+    picked: Set[Frame] = frozenset()
 
     @property
     def learnt(self) -> list[Frame]:
@@ -125,6 +127,7 @@ def find_training_data(
             others,
             store,
         ),
+        picked=footage.picked,
     )
     check_sizes(found.frames, store)
     for sample in (*samples, *found.held):

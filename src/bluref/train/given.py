@@ -98,6 +98,8 @@ class Given:
             exposure=self.moving.exposure,
             store=self.store,
             drawing=drawing,
+            picked=self.found.picked if self.recipe.still else frozenset(),
+            still=self.recipe.still,
         )
 
 

@@ -82,6 +82,11 @@ class Recipe(schedule.Schedule):
     neighbours in time; or kernels, random shakes of a hand: as long as that motion smears, where
     the gate or re-blur consistency ask for it, else of 0 to 30 pixels."""
 
+    still: int = 2
+    """Where sharp frames are but the better ones of the footage, they are truths to be blurred only
+    where they moved by at most so many pixels while the shutter was open, and the motion is
+    borrowed from blurry ones; 0 takes all of them for sharp, and moves them as they moved."""
+
     exposure: float | None = None
     """How long the shutter was open for the blurry frames, in frame intervals; if not given, found
     by blurring the first targets along their motion."""
@@ -163,6 +168,7 @@ AT_LEAST = {
     "most": 0,
     "validate_every": 1,
     "patience": 0,
+    "still": 0,
 }
 SHARES = (
     *schedule.SHARES,
