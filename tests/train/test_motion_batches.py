@@ -89,12 +89,13 @@ def test_borrowed_motion_is_that_of_the_lender(batches):
     assert contrast(borrowing, -2) < 0.8 * contrast(borrowing, -1)
 
 
-def test_motion_that_nobody_is_sure_of_is_none(batches):
-    class Lost(FootageMotion):
-        def around(self, sample, crop):
-            motion, sure = super().around(sample, crop)
-            return motion, 0.1 * sure
+class Lost(FootageMotion):
+    def around(self, sample, crop):
+        motion, sure = super().around(sample, crop)
+        return motion, 0.1 * sure
 
+
+def test_motion_that_nobody_is_sure_of_is_none(batches):
     lost = replace(batches, motion=Lost(batches.motion.samples, batches.motion.bank))
     assert (lost(0).blurry - lost(0).target).abs().mean() < 1e-3
 
@@ -171,6 +172,14 @@ def test_where_all_of_it_moved_pictures_are_looked_at_from_farther_away(batches,
 
 def _whole(batches, frame):
     return batches.motion.sample(frame), whole_frame(batches.store.size(frame))
+
+
+def test_where_nobody_knows_how_it_moved_nothing_is_true(batches):
+    picked = replace(batches, picked=frozenset(batches.frames), still=1000)
+    assert picked(0).weight.min() == 1
+    assert (
+        replace(picked, motion=Lost(picked.motion.samples, picked.motion.bank))(0).weight.max() == 0
+    )
 
 
 def test_what_stood_still_is_moved_as_others_did(batches):
