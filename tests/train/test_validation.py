@@ -392,6 +392,9 @@ def test_a_network_that_does_nothing_agrees_as_its_input_does(tmp_path):
     assert look.rows[0].agreement_after == pytest.approx(look.rows[0].agreement_before, abs=1e-3)
     assert look.columns["validation_gain"] == pytest.approx(0, abs=1e-3)
     assert math.isnan(look.columns["validation_reblur"])
+    # Read again it is the same to the last digit: a report rounds once.
+    again = HeldOutValidation(tmp_path, [held], JUDGING, upto=5).look_at(5)
+    assert again.agreement == look.agreement
 
 
 def test_where_nothing_moves_for_training_frames_held_back_are_judged_all_the_same(

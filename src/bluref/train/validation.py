@@ -230,7 +230,7 @@ def _as_csv(rows: Sequence[Row], *, header: bool) -> str:
     if header:
         writer.writerow([field.name for field in fields(Row)])
     for row in rows:
-        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row)])
+        writer.writerow(astuple(row))  # every digit: what is read again is what was seen
     return text.getvalue()
 
 
