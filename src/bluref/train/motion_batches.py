@@ -1,7 +1,7 @@
 """Sharp frames blurred by the motion of the footage itself: pairs with exact truth."""
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -95,8 +95,9 @@ class MotionBatches:
         sharp = _shrunk(self.store.cut(truth.frame, truth.box), truth.times)
         blurry = expose_along(sharp, motion, shutter, margin=truth.margin)
         exposure = random_exposure(generator, self.camera)
+        inner = slice(truth.margin, truth.margin + self.drawing.crop)
         nowhere = torch.zeros_like(blurry[:, :1])
-        return exposure(blurry, nowhere), _inner(sharp, truth.margin), truth.weight
+        return exposure(blurry, nowhere), sharp[..., inner, inner], truth.weight
 
     def _drawn(self, generator: torch.Generator) -> "_Truth":
         """Of a few boxes the first that mostly is the truth, or the one that most of all is."""
@@ -123,10 +124,10 @@ class MotionBatches:
         own = self.motion.sample(frame)
         if own is None or frame not in self.picked:
             return _Truth(frame, box, times, margin, torch.ones(1, 1, side, side))
-        motion, sure = self.motion.around(own, box)
+        motion, sure = self.motion.around(own, _within(box, times * margin))
         blur = _shrunk(motion.blur(self.exposure), times) / times
         stood = (blur <= self.still) & (_shrunk(sure, times) >= SURE)
-        return _Truth(frame, box, times, margin, _inner(stood.float(), margin))
+        return _Truth(frame, box, times, margin, stood.float())
 
     def _motion(self, truth: "_Truth", generator: torch.Generator) -> Motion:
         """Its own, or that of a frame that lends; none if nothing is known."""
@@ -177,7 +178,7 @@ def _shrunk(box: Float[Tensor, "1 c h w"], times: int) -> Float[Tensor, "1 c h2 
     return box if times == 1 else F.avg_pool2d(box, times)
 
 
-def _inner(box: Float[Tensor, "1 c h w"], margin: int) -> Float[Tensor, "1 c h2 w2"]:
-    """What lies within the margin of a box."""
-    height, width = box.shape[-2:]
-    return box[..., margin : height - margin, margin : width - margin]
+def _within(box: Crop, margin: int) -> Crop:
+    """The box without a margin of so many pixels."""
+    height, width = box.height - 2 * margin, box.width - 2 * margin
+    return replace(box, top=box.top + margin, left=box.left + margin, height=height, width=width)
