@@ -1,15 +1,20 @@
 """A share of synthetic pairs in every batch: the anchor."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from tests.train.conftest import Two
 
 from bluref.errors import UserError
+from bluref.frames.clip import Frame
+from bluref.frames.references import Sample
 from bluref.train import run as run_module
-from bluref.train.batches import Batch, Drawing
+from bluref.train.batches import Batch, Drawing, anchor_of, parts_of
+from bluref.train.data import TrainingData
 from bluref.train.metrics import describe
+from bluref.train.recipe import Recipe
 from bluref.train.run import train
 
 
@@ -30,6 +35,43 @@ def test_the_parts_of_a_drawing_draw_what_the_whole_draws():
 @pytest.mark.parametrize(("share", "items"), [(0.0, 0), (0.2, 1), (0.5, 2), (1.0, 4)])
 def test_the_share_is_rounded_to_items(share, items):
     assert Drawing(seed=0, batch=4, crop=32).parted(share)[1].batch == items
+
+
+def data(*, picked, moves=True):
+    """Two frames next to each other, or of two clips; the sharp one found or picked."""
+    sharp, blurry = Frame("a", 0, Path("0.png")), Frame("a" if moves else "b", 1, Path("1.png"))
+    picks = frozenset([sharp] if picked else [])
+    return TrainingData([Sample(blurry, (sharp,), None)], [sharp], 0, picked=picks)
+
+
+@pytest.mark.parametrize(
+    ("settings", "found", "share"),
+    [
+        ({}, data(picked=False), 0.5),
+        ({}, data(picked=True), 0.75),
+        ({"batch": 4}, data(picked=True), 0.75),
+        ({"batch": 3}, data(picked=True), 2 / 3),
+        ({"batch": 2}, data(picked=True), 0.5),
+        ({"batch": 1}, data(picked=True), 0.0),
+        ({"still": 0}, data(picked=True), 0.5),
+        ({"blur": "kernels"}, data(picked=True), 0.5),
+        ({}, data(picked=True, moves=False), 0.5),
+        ({"anchor": 0.3}, data(picked=True), 0.3),
+        ({"supervised": True}, data(picked=True), 0.0),
+        ({"pairs": True, "anchor": 0.3}, data(picked=False), 0.0),
+    ],
+)
+def test_more_is_synthetic_where_sharp_frames_are_but_the_better_ones(settings, found, share):
+    assert anchor_of(Recipe(**settings), found) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("items", range(1, 12))
+def test_what_is_synthetic_by_itself_leaves_some_to_the_footage(items, processes):
+    recipe, found = Recipe(batch=items), data(picked=True)
+    own, synthetic = parts_of(recipe, found, processes=processes)
+    assert own.batch >= 1
+    assert synthetic.batch == min(3 * items // 4, items - 1)
 
 
 def test_synthetic_pairs_teach_but_are_not_measured():

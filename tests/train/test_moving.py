@@ -110,6 +110,26 @@ def test_sharp_frames_of_plain_footage_are_truths_where_they_stood_still(
         assert told["still"] == still
 
 
+@pytest.mark.parametrize(
+    ("settings", "tells"),
+    [
+        ({"exposure": 20.0}, True),  # all moves by three pixels per frame
+        ({"exposure": 20.0, "warm_start": 0, "batch": 1}, False),  # nothing is blurred here
+        ({"exposure": 20.0, "still": 0}, False),
+        ({"exposure": 20.0, "blur": "kernels"}, False),
+        ({"exposure": 20.0, "split": "alternating"}, False),
+        ({"exposure": 0.5}, False),
+    ],
+)
+def test_footage_that_never_rests_is_told_of(footage, recipe, tmp_path, settings, tells):
+    heard = Listening()
+    asked = replace(recipe, **{"steps": 1, "split": "sharpness", **settings})
+    train(footage, tmp_path / "run", asked, observer=heard)
+    said = [text for text in heard.messages if "stood still" in text]
+    assert bool(said) == tells
+    assert all("only 0%" in text and "--still" in text for text in said)
+
+
 @pytest.mark.parametrize("exposure", [5 / 3, 0.5, 20.0])
 def test_random_kernels_are_as_long_as_the_footages_own_blur(
     footage, recipe, tmp_path, monkeypatch, exposure

@@ -36,14 +36,16 @@ def possible(*, first_threshold, **values):
     return Recipe(first_threshold=first_threshold, **values)
 
 
+OPEN = ("threshold", "first_threshold", "anchor", "hold_out")
+"""Shares that may be left open."""
+
 recipes = st.builds(
     possible,
     **{name: st.integers(least, 10**6) for name, least in AT_LEAST.items()},
-    **{name: st.floats(0, 1) for name in SHARES if "threshold" not in name},
+    **{name: st.floats(0, 1) for name in SHARES if name not in OPEN},
     **{name: st.floats(1e-12, 1e3) for name in ABOVE_ZERO},
     **{name: st.sampled_from(choices) for name, choices in CHOICES.items()},
-    threshold=st.none() | st.floats(0, 1),
-    first_threshold=st.none() | st.floats(0, 1),
+    **{name: st.none() | st.floats(0, 1) for name in OPEN},
     supervised=st.booleans(),
     seed=st.integers(-(2**63), 2**63 - 1),
 )

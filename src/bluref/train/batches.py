@@ -17,9 +17,14 @@ from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank
 from bluref.pseudo.gate import Gate
 from bluref.pseudo.target import PseudoSharp
+from bluref.train.data import TrainingData
 from bluref.train.moving import Moving
 from bluref.train.reblur import Reblur
 from bluref.train.recipe import BATCH, CROP, Recipe
+
+# Share of a batch that is synthetic, where the recipe leaves it open: beside references that are
+# sharp, and beside those that are but the better frames of the footage.
+ANCHOR, MORE = 0.5, 0.75
 
 
 @dataclass(frozen=True)
@@ -124,23 +129,44 @@ def drawing_of(recipe: Recipe) -> Drawing:
     return Drawing(recipe.seed, recipe.batch or BATCH, recipe.crop or CROP)
 
 
-def parts_of(recipe: Recipe, *, processes: int = 1) -> tuple[Drawing, Drawing]:
+def anchor_of(recipe: Recipe, found: TrainingData) -> float:
+    """Share of every later batch that is blurred here.
+
+    References that are blurred themselves teach less than places that stood still.
+
+    Args:
+        recipe: of the run; may leave it open.
+        found: its frames.
+    """
+    if recipe.supervised or recipe.pairs:
+        return 0.0
+    if recipe.anchor is not None:
+        return recipe.anchor
+    rests = recipe.blur == "motion" and recipe.still and found.picked and found.moves
+    if not rests:
+        return ANCHOR
+    batch = recipe.batch or BATCH
+    # A whole number of items, that processes part alike, and never all of them.
+    return min(int(batch * MORE), batch - 1) / batch
+
+
+def parts_of(recipe: Recipe, found: TrainingData, *, processes: int = 1) -> tuple[Drawing, Drawing]:
     """Items of each step that are drawn from the footage, and those blurred here beside them.
 
     Args:
         recipe: of the run.
+        found: its frames.
         processes: how many draw as many items each.
 
     Raises:
         UserError: nothing is left to the footage, or the items cannot be parted as one process
             would.
     """
-    drawing = drawing_of(recipe)
-    has_pairs = recipe.supervised or recipe.pairs
-    own, synthetic = drawing.parted(0.0 if has_pairs else recipe.anchor, processes=processes)
+    drawing, anchor = drawing_of(recipe), anchor_of(recipe, found)
+    own, synthetic = drawing.parted(anchor, processes=processes)
     if not own.batch:
         raise UserError(
-            f"anchor {recipe.anchor:g} leaves no item of a batch of {drawing.batch} to the footage",
+            f"anchor {anchor:g} leaves no item of a batch of {drawing.batch} to the footage",
             "lower --anchor, or raise --batch",
         )
     return own, synthetic

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from bluref.errors import UserError
@@ -50,6 +51,11 @@ class TrainingData:
     def learnt(self) -> list[Frame]:
         """Sharp frames that are blurred again, then blurry ones: all whose motion is asked for."""
         return [*self.sharp, *(sample.blurry for sample in self.samples)]
+
+    @cached_property
+    def moves(self) -> bool:
+        """Whether any of these has a neighbour in time, which shows how it moved."""
+        return bool(with_neighbours(self.learnt, [*self.learnt, *self.beside]))
 
     @property
     def frames(self) -> list[Frame]:

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from bluref.degrade.synthesis import SynthesisConfig
 from bluref.errors import UserError
 from bluref.frames.clip import Frame
-from bluref.frames.neighbours import with_neighbours
 from bluref.frames.store import FrameStore
 from bluref.restore.networks.backbones import build_backbone
 from bluref.restore.tiling.memory import default_budget, resident
-from bluref.train.batches import parts_of
+from bluref.train.batches import anchor_of, parts_of
 from bluref.train.data import TrainingData
 from bluref.train.observe import Observer
 from bluref.train.recipe import AT_LEAST, BATCH, CROP, Recipe
@@ -139,7 +138,7 @@ def refuse_to_draw(recipe: Recipe, found: TrainingData, store: FrameStore, proce
         UserError: the items of a batch cannot be parted, or a frame is too small for a crop; names
             the smallest one, and the largest crop that all can give.
     """
-    parts_of(recipe, processes=processes)
+    parts_of(recipe, found, processes=processes)
     crop, (largest, frame) = recipe.crop or CROP, _largest_crop(recipe, found, store)
     if crop <= largest:
         return
@@ -161,10 +160,9 @@ def _largest_crop(recipe: Recipe, found: TrainingData, store: FrameStore) -> tup
     Crops are cut from blurry frames, and from sharp ones that are blurred here; random kernels need
     room around these.
     """
-    frames = found.learnt
-    kernels = recipe.blur == "kernels" or not with_neighbours(frames, [*frames, *found.beside])
+    kernels = recipe.blur == "kernels" or not found.moves
     has_pairs = recipe.supervised or recipe.pairs
-    synthesises = not has_pairs and (recipe.warm_start > 0 or recipe.anchor > 0)
+    synthesises = not has_pairs and (recipe.warm_start > 0 or anchor_of(recipe, found) > 0)
     room = 2 * SynthesisConfig().margin if kernels else 0
     sides = [(min(store.size(s.blurry)), s.blurry) for s in found.samples]
     if synthesises:

@@ -1,12 +1,13 @@
 """What a run works with, and what it draws its batches from."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from bluref.degrade.synthesis import SynthesisConfig
 from bluref.errors import UserError
+from bluref.frames.clip import Frame
 from bluref.frames.store import FrameStore
 from bluref.pseudo.bank import Bank
 from bluref.train.banks import course_of, gate_of
@@ -29,6 +30,9 @@ from bluref.train.processes import Processes
 from bluref.train.recipe import Recipe
 from bluref.train.source import Curriculum, FixedPairs
 from bluref.train.validation import Held, HeldOutValidation, Judging
+
+# Crops that are drawn to tell how much of the footage stood still.
+LOOKED_AT = 16
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,11 @@ class Given:
         fitted = replace(usual.motion, length=tuple(min(length, longest) for length in found))
         return replace(usual, motion=fitted)
 
+    @property
+    def _picked(self) -> Set[Frame]:
+        """Frames that are the truth only where they stood still."""
+        return self.found.picked if self.recipe.still else frozenset()
+
     def synthetic(self, drawing: Drawing) -> BatchAt:
         """Sharp frames blurred by the footage's own motion, or by random kernels."""
         if self.moving is None or self.recipe.blur == "kernels":
@@ -98,9 +107,20 @@ class Given:
             exposure=self.moving.exposure,
             store=self.store,
             drawing=drawing,
-            picked=self.found.picked if self.recipe.still else frozenset(),
+            picked=self._picked,
             still=self.recipe.still,
         )
+
+    def rest(self) -> float | None:
+        """Share of what synthetic pairs show that is the truth; None where all of it is.
+
+        Where sharp frames are but the better ones of the footage, that is what stood still. A few
+        crops are drawn and looked at.
+        """
+        if self.moving is None or self.recipe.blur == "kernels" or not self._picked:
+            return None
+        pairs = self.synthetic(replace(self.drawing, batch=LOOKED_AT))
+        return float(pairs(0).weight.mean())
 
 
 def source_of(given: Given) -> Source[Batch]:
@@ -122,7 +142,7 @@ def source_of(given: Given) -> Source[Batch]:
                 "omit --supervised, or use a paired data set",
             )
         return FixedPairs(SupervisedBatches(with_truth, store, drawing.shared(rank, count)))
-    own, synthetic = parts_of(recipe, processes=count)
+    own, synthetic = parts_of(recipe, found, processes=count)
     synthetic = synthetic.shared(rank, count, before=own.batch)
     own, drawing = own.shared(rank, count), drawing.shared(rank, count)
     return Curriculum(

@@ -98,8 +98,9 @@ class Recipe(schedule.Schedule):
     """Let the network that refreshes targets pool over windows of the training crops' size, as all
     networks do at test time; off, over whole frames."""
 
-    anchor: float = 0.5
-    """Share of every later batch that stays synthetic: exact truth beside pseudo-sharp targets."""
+    anchor: float | None = None
+    """Share of every later batch that stays synthetic: exact truth beside pseudo-sharp targets. If
+    not given half, or three quarters where sharp frames are but the better ones of the footage."""
 
     reblur: float = 0.0
     """Weight of re-blur consistency beside the loss: the output, blurred along the motion of its

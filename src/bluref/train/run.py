@@ -19,7 +19,7 @@ from bluref.restore.networks.backbones import Backbone, build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
 from bluref.train.banks import bank_of, heed_motion
-from bluref.train.batches import Batch, PseudoBatches
+from bluref.train.batches import Batch, PseudoBatches, parts_of
 from bluref.train.best import best_from
 from bluref.train.checking.check import check_before
 from bluref.train.covering import choose_by_coverage
@@ -36,7 +36,7 @@ from bluref.train.named_files import named_files
 from bluref.train.observe import Observer, Snapshot
 from bluref.train.pair_batches import paired
 from bluref.train.processes import Processes, find_processes
-from bluref.train.recipe import BATCH, Recipe
+from bluref.train.recipe import Recipe
 from bluref.train.run_folder import locked, settle
 from bluref.train.source import Curriculum
 from bluref.train.validation import Held, HeldOutValidation, Look
@@ -46,6 +46,8 @@ from bluref.weights.precision import prefers_bf16
 # Crops that a contact sheet follows through training, and the side of each in pixels.
 FOLLOWED = 4
 FOLLOWED_SIDE = 192
+# Share of what synthetic pairs show below which they teach next to nothing.
+LITTLE_REST = 0.1
 
 
 @dataclass(frozen=True)
@@ -149,14 +151,28 @@ def _given(run: Path, given: Given, observer: Observer) -> Given:
     if bank is None:
         return given
     moving = None
-    if _needs_motion(recipe):
+    if _needs_motion(recipe, given.found):
         moving = find_moving(run, recipe, given.found, bank, observer, processes)
         heed_motion(bank, recipe, moving)
     held: list[Held] = []
     with processes.first_goes_first():
         if processes.rank == 0:
             held = hold_ready(run, recipe, given.found, bank, moving, observer)
-    return replace(given, moving=moving, held=held)
+    given = replace(given, moving=moving, held=held)
+    if _synthesises(recipe, given.found):
+        _tell_rest(given, observer)
+    return given
+
+
+def _tell_rest(given: Given, observer: Observer) -> None:
+    """Say so where synthetic pairs have next to nothing to show."""
+    rest = given.rest()
+    if rest is not None and rest < LITTLE_REST:
+        observer.on_message(
+            f"of the sharper frames only {rest:.0%} stood still while the shutter was open, and"
+            " serves as a truth to be blurred: the warm start and the anchor teach little (film"
+            " more moments of rest, or raise --still)"
+        )
 
 
 def _build(
@@ -210,12 +226,16 @@ def _seen_at_best(trainer: Trainer[Batch]) -> Look | None:
     return validation.look_at(step)
 
 
-def _needs_motion(recipe: Recipe) -> bool:
+def _needs_motion(recipe: Recipe, found: TrainingData) -> bool:
     """Whether sharp frames will be blurred along it, or outputs."""
-    synthesises = recipe.warm_start > 0 or round((recipe.batch or BATCH) * recipe.anchor) > 0
     has_targets = recipe.warm_start < recipe.steps
     judges = max(recipe.reblur, recipe.gate) > 0 and has_targets
-    return judges or (recipe.blur == "motion" and synthesises)
+    return judges or (recipe.blur == "motion" and _synthesises(recipe, found))
+
+
+def _synthesises(recipe: Recipe, found: TrainingData) -> bool:
+    """Whether sharp frames are blurred here, at first or all the time."""
+    return recipe.warm_start > 0 or parts_of(recipe, found)[1].batch > 0
 
 
 def _begin_by_doing_nothing(model: Backbone) -> None:

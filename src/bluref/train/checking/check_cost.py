@@ -144,7 +144,7 @@ def measure_cost(found: TrainingData, recipe: Recipe, store: FrameStore, device:
             pair, entry = _time_matching(bank, samples)
             moving = _moving(samples, found, bank)
             refining = _time_refining(bank, samples[0], recipe, moving)
-            source = _source(samples, moving, bank, recipe)
+            source = _source(samples, moving, bank, recipe, found)
         model = build_backbone(recipe.backbone)
         step = _time_steps(model, source, recipe, device)
         teacher = _time_teacher(model, store.size(samples[0].blurry), device)
@@ -188,22 +188,28 @@ def _time_refining(bank: Bank, sample: Sample, recipe: Recipe, moving: Moving | 
     return (time.monotonic() - started) / len(references)
 
 
-def _source(samples: list[Sample], moving: Moving | None, bank: Bank, recipe: Recipe) -> BatchAt:
+def _source(
+    samples: list[Sample], moving: Moving | None, bank: Bank, recipe: Recipe, found: TrainingData
+) -> BatchAt:
     """Batches of a later round, as a run makes them."""
-    own, synthetic = parts_of(recipe)
+    own, synthetic = parts_of(recipe, found)
     pseudo = PseudoBatches(
         samples, bank.store, own, bank, round=0, moving=moving, gate=gate_of(recipe)
     )
     if moving is None or not synthetic.batch:
         return pseudo
     motion = moving.motion
+    frames = [sample.blurry for sample in motion.samples]
     anchor = MotionBatches(
-        [sample.blurry for sample in motion.samples],
+        frames,
         motion.samples,
         motion,
         moving.exposure,
         bank.store,
         synthetic,
+        # Boxes that stood still are looked for here too, in a frame that stands for the others.
+        picked=frozenset(frames) if found.picked and recipe.still else frozenset(),
+        still=recipe.still,
     )
     return lambda step: pseudo(step).anchored(anchor(step))
 
