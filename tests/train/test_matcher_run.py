@@ -145,6 +145,17 @@ def test_it_starts_from_a_matcher_trained_before_which_may_be_gone_on_resume(
     assert train_matcher([sharp], tmp_path / "run", recipe, resume=True).finished
 
 
+@pytest.mark.parametrize(("network", "told"), [("pdcnet-plus", "of other sizes"), (None, "no model at")])
+def test_a_matcher_it_cannot_start_from_is_told_before_anything_is_written(
+    straight, sharp, tmp_path, network, told
+):
+    start = straight / "last" if network else tmp_path / "nothing"
+    asked = replace(RECIPE, init=str(start), network=network or RECIPE.network)
+    with pytest.raises(UserError, match=told):
+        train_matcher([sharp], tmp_path / "run", asked)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_device_that_is_not_there_is_told(sharp, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is one")

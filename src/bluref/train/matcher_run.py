@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,8 @@ def train_matcher(
     started = time.monotonic()
     processes = find_processes(device)
     observer = (observer if processes.rank == 0 else None) or Observer()
+    # What cannot be had is told here, before the folder is written to.
+    start = _start(run, recipe)
     with contextlib.ExitStack() as stack:
         with processes.first_goes_first():
             if processes.rank == 0:
@@ -171,7 +173,8 @@ def train_matcher(
             store.prepare(frames, tell=observer.on_prepare)
             checkpoint.repair(run / "last")
         # Several processes greet each other while a trainer is built.
-        trainer = _build(run, recipe, frames, store, observer, processes)
+        source = Curriculum(frames, store, recipe, processes)
+        trainer = _build(run, recipe, source, start, observer, processes)
         observer.on_start(run, trainer.step, recipe.steps)
         if trainer.step == 0 and processes.rank == 0:
             observer.on_pairs(_to_be_looked_at(recipe, frames, store))
@@ -183,16 +186,16 @@ def train_matcher(
 def _build(
     run: Path,
     recipe: MatcherRecipe,
-    frames: Sequence[Frame],
-    store: FrameStore,
+    source: Curriculum,
+    start: Mapping[str, Tensor] | None,
     observer: Observer,
     processes: Processes,
 ) -> Trainer[Lesson]:
     torch.manual_seed(recipe.seed)
     network = PDCNet(CONFIGS[recipe.network])
     resumed = checkpoint.exists(run / "last")
-    if recipe.init is not None and not resumed:
-        _begin_with(network, Path(recipe.init))
+    if start is not None:
+        network.load_state_dict(start)
     model = Siamese(network)
     # The stubs of torch know no `to` with a memory format but for four-dimensional tensors.
     model.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -208,7 +211,7 @@ def _build(
     return Trainer(
         recipe=recipe,
         state=state,
-        source=Curriculum(frames, store, recipe, processes),
+        source=source,
         task=Matching(recipe.level_weights, processes.device, use_bf16),
         files=files,
         folder=run,
@@ -229,15 +232,17 @@ def _to_be_looked_at(recipe: MatcherRecipe, frames: Sequence[Frame], store: Fram
     return PairSource(frames, store, recipe.seed, LOOKED_AT, config)(recipe.steps)
 
 
-def _begin_with(network: PDCNet, path: Path) -> None:
-    """Take the weights of a network that was trained before."""
-    earlier = load_matcher(path).network
-    if replace(earlier.config, polish=network.config.polish) != network.config:
+def _start(run: Path, recipe: MatcherRecipe) -> Mapping[str, Tensor] | None:
+    """The weights to begin with, where they are given and the run has none of its own yet."""
+    if recipe.init is None or checkpoint.exists(run / "last"):
+        return None
+    earlier, config = load_matcher(Path(recipe.init)).network, CONFIGS[recipe.network]
+    if replace(earlier.config, polish=config.polish) != config:
         raise UserError(
-            f"{path} holds a {earlier.config.name!r} of other sizes than {network.config.name!r}",
+            f"{recipe.init} holds a {earlier.config.name!r} of other sizes than {config.name!r}",
             "give --network as that one was trained, or leave --init out",
         )
-    network.load_state_dict(earlier.state_dict())
+    return earlier.state_dict()
 
 
 def _described(
