@@ -145,7 +145,9 @@ def test_it_starts_from_a_matcher_trained_before_which_may_be_gone_on_resume(
     assert train_matcher([sharp], tmp_path / "run", recipe, resume=True).finished
 
 
-@pytest.mark.parametrize(("network", "told"), [("pdcnet-plus", "of other sizes"), (None, "no model at")])
+@pytest.mark.parametrize(
+    ("network", "told"), [("pdcnet-plus", "of other sizes"), (None, "no model at")]
+)
 def test_a_matcher_it_cannot_start_from_is_told_before_anything_is_written(
     straight, sharp, tmp_path, network, told
 ):

@@ -140,7 +140,7 @@ def _starting_recipe(arguments: list[str], kind: type[Kind]) -> Kind:
 
 
 def _value_of(arguments: list[str], flag: str) -> str | None:
-    """The value that follows a flag: `--flag value`, `--flag=value`, or `-fvalue`."""
+    """The value that follows a flag: `--output value`, `--output=value`, or `-ovalue`."""
     for place, argument in enumerate(arguments):
         if argument == flag and place + 1 < len(arguments):
             return arguments[place + 1]

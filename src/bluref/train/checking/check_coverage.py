@@ -144,7 +144,7 @@ def brightness_problems(factor: float, *, even: bool) -> list[Problem]:
     told = f"brighter or darker than the blurry frames by a factor of {factor:.2f}"
     fix = "lock the exposure when you record"
     if not even:
-        fix = "leave out --even False, so that they are evened out"
+        fix = "leave out --no-even, so that they are evened out"
     weight: Weight = "thin" if factor >= FAR_APART or not even else "note"
     return [Problem("the sharp frames", told, fix, weight)]
 
