@@ -40,7 +40,21 @@ def test_shares_are_as_worked_out_by_hand():
         "spread": pytest.approx(0.2 / 2**0.5),
         "share_train_frames": pytest.approx((0.4 + 0.6) / 2),
         "spread_train_frames": pytest.approx(statistics.stdev([0.4, 0.6])),
+        "psnr_test": 23.5,
+        "psnr_test_spread": pytest.approx(0.5**0.5),
+        "psnr_train_frames": 12.5,
+        "psnr_train_frames_spread": pytest.approx(0.5**0.5),
+        "hours": 0.5,
     }
+
+
+def test_a_variant_of_true_pairs_is_a_bound_and_has_no_share():
+    pairs = result(25.0, supervised=True)
+    (share,) = shares([result(23.0), pairs])
+    assert share.test.values == pytest.approx((0.6,))
+    told = row(pairs)
+    assert told["method"] == "robust"  # as the study names it
+    assert told["strategy"] is told["delta"] is told["refs"] is None
 
 
 def test_one_seed_has_no_spread():
@@ -53,7 +67,8 @@ def test_without_a_supervised_run_there_is_no_share():
     for others in ([], [result(0, "supervised", failed="no disk")]):
         (share,) = shares([result(23.0), *others])
         told = share.told()
-        assert told["seeds"] == 0
+        assert told["seeds"] == 1
+        assert told["psnr_test"] == 23.0
         assert told["share"] is told["spread"] is told["share_train_frames"] is None
 
 

@@ -88,6 +88,9 @@ class Share:
         backbone: the network.
         test: on the test scenes.
         train_frames: on the blurry training frames.
+        psnr_test: dB on the test scenes.
+        psnr_train_frames: dB on the blurry training frames.
+        hours: of training, as `Measured` has them.
     """
 
     method: str
@@ -97,16 +100,24 @@ class Share:
     backbone: str | None
     test: Spread
     train_frames: Spread
+    psnr_test: Spread
+    psnr_train_frames: Spread
+    hours: Spread
 
     def told(self) -> dict[str, Any]:
         """As JSON has it; `share` and `spread` are those on the test scenes."""
         return {
             **{name: getattr(self, name) for name in _NAMES},
-            "seeds": len(self.test.values),
+            "seeds": len(self.psnr_test.values),
             "share": self.test.mean,
             "spread": self.test.deviation,
             "share_train_frames": self.train_frames.mean,
             "spread_train_frames": self.train_frames.deviation,
+            "psnr_test": self.psnr_test.mean,
+            "psnr_test_spread": self.psnr_test.deviation,
+            "psnr_train_frames": self.psnr_train_frames.mean,
+            "psnr_train_frames_spread": self.psnr_train_frames.deviation,
+            "hours": self.hours.mean,
         }
 
 
@@ -133,7 +144,7 @@ def shares(results: Sequence[Result]) -> list[Share]:
     """
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
-        if result.run.kind in (BLUREF, WARM):
+        if result.run.kind in (BLUREF, WARM) and not result.run.recipe.supervised:
             who = _who(result.run)
             key = (*(who[name] for name in _NAMES), _company(result.run))
             groups.setdefault(key, []).append(result)
@@ -142,13 +153,22 @@ def shares(results: Sequence[Result]) -> list[Share]:
 
 def _share(group: Sequence[Result], results: Sequence[Result]) -> Share:
     company = _company(group[0].run)
-    bounds = [r for r in results if r.run.kind == SUPERVISED and _company(r.run) == company]
+    bounds = [r for r in results if _is_bound(r.run) and _company(r.run) == company]
     who = _who(group[0].run)
+    known = [r.measured for r in group if r.measured]
     return Share(
         **{name: who[name] for name in _NAMES},
         test=_spread(group, bounds, "test"),
         train_frames=_spread(group, bounds, "train_frames"),
+        psnr_test=Spread(tuple(m.psnr_test for m in known)),
+        psnr_train_frames=Spread(tuple(m.psnr_train_frames for m in known)),
+        hours=Spread(tuple(m.hours for m in known if m.hours is not None)),
     )
+
+
+def _is_bound(run: Run) -> bool:
+    """Whether it learns from true pairs; a variant may say so of itself."""
+    return run.kind == SUPERVISED or (run.kind == BLUREF and run.recipe.supervised)
 
 
 def _spread(group: Sequence[Result], bounds: Sequence[Result], where: str) -> Spread:
@@ -173,7 +193,7 @@ def _who(run: Run) -> dict[str, Any]:
     references = ("strategy", "delta", "refs")
     network = ("backbone", "seed", "steps")
     speaking = {
-        BLUREF: network if run.recipe.pairs else (*references, *network),
+        BLUREF: network if run.recipe.pairs or run.recipe.supervised else (*references, *network),
         WARM: network,
         SUPERVISED: network,
         COPY: ("delta", "refs"),
