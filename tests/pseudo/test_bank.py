@@ -14,6 +14,7 @@ from bluref.frames.store import FrameStore
 from bluref.match.dis import DISMatcher
 from bluref.match.protocol import Match
 from bluref.media.picture import write_picture
+from bluref.pseudo import bank as bank_module
 from bluref.pseudo.bank import Bank, BlurryItself, entry_name
 from bluref.pseudo.strategy import strategy_named
 
@@ -272,6 +273,35 @@ def test_matches_that_are_not_there_are_told(make, samples, tmp_path):
     entries(tmp_path)[0].write_bytes(b"torn")
     with pytest.raises(UserError, match="missing or torn"):
         bank.target(0, samples[0], Crop(0, 0, 8, 8))
+
+
+def test_an_entry_that_is_harmed_while_it_is_in_use_is_never_used(make, samples, tmp_path):
+    bank = make(OnePixel())
+    bank.refresh(0, samples, BlurryItself())
+    before = bank.matches(0, samples[0]).flow.clone()  # it is the file itself, mapped
+    path = entries(tmp_path)[0]
+    whole = path.read_bytes()
+    for place in (len(whole) - 1, 8 + int.from_bytes(whole[:8], "little")):
+        torn = bytearray(whole)
+        torn[place] ^= 0x01
+        path.write_bytes(torn)
+        for ask in (bank.matches, bank.digest):
+            with pytest.raises(UserError, match="missing or torn"):
+                ask(0, samples[0])
+    assert bank.matches(0, samples[1]).flow.numel()
+    bank.refresh(0, samples, BlurryItself())
+    assert torch.equal(bank.matches(0, samples[0]).flow, before)
+
+
+def test_an_entry_is_looked_through_once(make, samples, monkeypatch):
+    bank = make(OnePixel())
+    bank.refresh(0, samples, BlurryItself())
+    looked = []
+    real = bank_module._key_of
+    monkeypatch.setattr(bank_module, "_key_of", lambda path: looked.append(path) or real(path))
+    for _ in range(3):
+        bank.matches(0, samples[0])
+    assert len(looked) == 1
 
 
 def test_rounds_stand_side_by_side_until_they_are_forgotten(make, samples, tmp_path):

@@ -130,6 +130,7 @@ class Bank:
         self.sharper: Sharper | None = None
         self.refine: Refiner | None = None
         self._encoded: OrderedDict[Frame, Encoded] = OrderedDict()
+        self._whole: dict[Path, tuple[int, int]] = {}
 
     def beside(
         self,
@@ -210,13 +211,16 @@ class Bank:
             UserError: the entry is not there; `refresh` the round first.
         """
         path = self._path(round_, sample)
+        size = self.store.size(sample.blurry)
         try:
+            # Training comes back for crop after crop: a file is looked through once.
+            if self._whole.get(path) != (state := _state(path)):
+                _key_of(path)
+                self._whole[path] = state
             with safe_open(path, framework="pt") as file:
+                gain = file.get_tensor("gain") if self.even else None
                 return CompactMatches(
-                    file.get_tensor("flow"),
-                    file.get_tensor("confidence"),
-                    self.store.size(sample.blurry),
-                    file.get_tensor("gain") if self.even else None,
+                    file.get_tensor("flow"), file.get_tensor("confidence"), size, gain
                 )
         except (OSError, SafetensorError):
             raise UserError(
@@ -232,7 +236,7 @@ class Bank:
         """
         found = self.matches(round_, sample)
         tensors = {"flow": found.flow, "confidence": found.confidence}
-        return _seal("", tensors if found.gain is None else {**tensors, "gain": found.gain})
+        return _seal(tensors if found.gain is None else {**tensors, "gain": found.gain})
 
     def target(
         self, round_: int, sample: Sample, crop: Crop, *, threshold: float | None = None
@@ -262,6 +266,7 @@ class Bank:
         for round_ in self.rounds():
             if round_ < before:
                 shutil.rmtree(self.round_folder(round_))
+        self._whole.clear()
 
     def rounds(self) -> list[int]:
         """Numbers of the rounds that are there, whole or begun, in order."""
@@ -295,7 +300,8 @@ class Bank:
         matches = compact(found)
         tensors |= {"flow": matches.flow, "confidence": matches.confidence}
         # In memory first: safetensors reports a full disk as an error of its own.
-        entry = save(tensors, {"seal": _seal(key, tensors)})
+        # One text: safetensors writes several in any order, and entries must not differ by that.
+        entry = save(tensors, {"seal": f"{key} {_seal(tensors)}"})
         with whole_file(self._path(round_, sample)) as partial:
             partial.write_bytes(entry)
 
@@ -346,17 +352,31 @@ def entry_name(blurry: Frame) -> str:
 def _is_whole(path: Path, key: str) -> bool:
     """Whether the entry is there, made from the same things, and unharmed."""
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+        return _key_of(path) == key
     except (OSError, SafetensorError):
         return False
-    return metadata.get("seal") == _seal(key, tensors)
 
 
-def _seal(key: str, tensors: dict[str, Tensor]) -> str:
-    """Digest of what an entry depends on and of what it holds."""
-    digest = hashlib.blake2b(key.encode(), digest_size=16)
+def _key_of(path: Path) -> str:
+    """What an entry was made from; OSError where it is not as it was sealed."""
+    with safe_open(path, framework="pt") as file:
+        metadata: dict[str, str] = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no dict
+    key, _, seal = metadata.get("seal", "").partition(" ")
+    if seal != _seal(tensors):
+        raise OSError(f"the seal of {path} is broken")
+    return key
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Changes when a file is written to."""
+    told = path.stat()
+    return told.st_mtime_ns, told.st_size
+
+
+def _seal(tensors: dict[str, Tensor]) -> str:
+    """Digest of what an entry holds."""
+    digest = hashlib.blake2b(digest_size=16)
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
