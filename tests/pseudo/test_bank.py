@@ -293,6 +293,17 @@ def test_an_entry_that_is_harmed_while_it_is_in_use_is_never_used(make, samples,
     assert torch.equal(bank.matches(0, samples[0]).flow, before)
 
 
+def test_what_a_killed_writer_left_goes_with_the_next_refresh(make, samples, tmp_path):
+    refreshed(make, samples)
+    old, new = (tmp_path / "bank" / "round-0000" / f".{c * 16}.partial.safetensors" for c in "ab")
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    refreshed(make, samples)
+    assert not old.exists()
+    assert new.exists()  # it may be another process' that still writes
+
+
 def test_an_entry_is_looked_through_once(make, samples, monkeypatch):
     bank = make(OnePixel())
     bank.refresh(0, samples, BlurryItself())

@@ -23,7 +23,7 @@ from bluref.frames.crops import Crop
 from bluref.media.picture import picture_size, read_picture
 from bluref.media.pixels import from_array, to_array
 from bluref.media.video import probe_video, stream_video
-from bluref.media.whole import decimal_bytes, whole_file
+from bluref.media.whole import decimal_bytes, remove_leftovers, whole_file
 
 # Files kept open: each holds a descriptor, of which a process commonly has 1024.
 KEPT_OPEN = 256
@@ -65,6 +65,7 @@ class FrameStore:
         Raises:
             UserError: a frame cannot be read, or the disk is too full to hold them all.
         """
+        remove_leftovers(self.folder)
         missing = [f for f in dict.fromkeys(frames) if not self._file(f).exists()]
         self._check_space(missing)
         done = 0

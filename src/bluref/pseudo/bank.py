@@ -31,7 +31,7 @@ from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.frames.workers import one_core_each
 from bluref.match.protocol import Match, Matcher
-from bluref.media.whole import whole_file
+from bluref.media.whole import remove_leftovers, whole_file
 from bluref.pseudo.colour import evened, gains
 from bluref.pseudo.compact import CompactMatches, compact
 from bluref.pseudo.sharper import Sharper
@@ -186,6 +186,7 @@ class Bank:
         teacher: Teacher,
         tell: Callable[[int, int], None],
     ) -> None:
+        remove_leftovers(self.round_folder(round_))
         workers = os.cpu_count() or 1
         waiting: list[Future[None]] = []
         with one_core_each(workers) as pool:

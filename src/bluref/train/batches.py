@@ -150,6 +150,20 @@ def anchor_of(recipe: Recipe, found: TrainingData) -> float:
     return min(int(batch * MORE), batch - 1) / batch
 
 
+def synthesises(recipe: Recipe, found: TrainingData) -> bool:
+    """Whether sharp frames are blurred here, at first or all the time."""
+    return recipe.warm_start > 0 or parts_of(recipe, found)[1].batch > 0
+
+
+def needs_motion(recipe: Recipe, found: TrainingData) -> bool:
+    """Whether the footage's own motion will blur sharp frames, targets or outputs."""
+    if recipe.supervised or recipe.pairs:
+        return False
+    has_targets = recipe.warm_start < recipe.steps
+    judges = max(recipe.reblur, recipe.gate) > 0 and has_targets
+    return judges or (recipe.blur == "motion" and synthesises(recipe, found))
+
+
 def parts_of(recipe: Recipe, found: TrainingData, *, processes: int = 1) -> tuple[Drawing, Drawing]:
     """Items of each step that are drawn from the footage, and those blurred here beside them.
 

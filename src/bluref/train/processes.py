@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from bluref.errors import UserError
 from bluref.weights.device import usable_device
 
 PATIENCE = timedelta(days=1)
@@ -83,9 +84,20 @@ class Together:
     """Several processes, started by `accelerate launch` or `torchrun`."""
 
     def __init__(self) -> None:
+        """Join the others.
+
+        Raises:
+            UserError: more of them were started on this machine than it has GPUs.
+        """
         from accelerate import Accelerator
         from accelerate.utils import InitProcessGroupKwargs
 
+        here, cards = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+        if torch.cuda.is_available() and here > cards:
+            raise UserError(
+                f"{here} processes were started on a machine with {cards} GPU(s)",
+                "start as many as there are, or set CUDA_VISIBLE_DEVICES= to compute on processors",
+            )
         self._accelerator = Accelerator(
             cpu=not torch.cuda.is_available(),
             kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],

@@ -19,7 +19,7 @@ from bluref.restore.networks.backbones import Backbone, build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
 from bluref.train.banks import bank_of, heed_motion
-from bluref.train.batches import Batch, PseudoBatches, parts_of
+from bluref.train.batches import Batch, PseudoBatches, needs_motion, synthesises
 from bluref.train.best import best_from
 from bluref.train.checking.check import check_before
 from bluref.train.covering import choose_by_coverage
@@ -151,7 +151,7 @@ def _given(run: Path, given: Given, observer: Observer) -> Given:
     if bank is None:
         return given
     moving = None
-    if _needs_motion(recipe, given.found):
+    if needs_motion(recipe, given.found):
         moving = find_moving(run, recipe, given.found, bank, observer, processes)
         heed_motion(bank, recipe, moving)
     held: list[Held] = []
@@ -159,7 +159,7 @@ def _given(run: Path, given: Given, observer: Observer) -> Given:
         if processes.rank == 0:
             held = hold_ready(run, recipe, given.found, bank, moving, observer)
     given = replace(given, moving=moving, held=held)
-    if _synthesises(recipe, given.found):
+    if synthesises(recipe, given.found):
         _tell_rest(given, observer)
     return given
 
@@ -224,18 +224,6 @@ def _seen_at_best(trainer: Trainer[Batch]) -> Look | None:
     if not isinstance(validation, HeldOutValidation) or step is None:
         return None
     return validation.look_at(step)
-
-
-def _needs_motion(recipe: Recipe, found: TrainingData) -> bool:
-    """Whether sharp frames will be blurred along it, or outputs."""
-    has_targets = recipe.warm_start < recipe.steps
-    judges = max(recipe.reblur, recipe.gate) > 0 and has_targets
-    return judges or (recipe.blur == "motion" and _synthesises(recipe, found))
-
-
-def _synthesises(recipe: Recipe, found: TrainingData) -> bool:
-    """Whether sharp frames are blurred here, at first or all the time."""
-    return recipe.warm_start > 0 or parts_of(recipe, found)[1].batch > 0
 
 
 def _begin_by_doing_nothing(model: Backbone) -> None:

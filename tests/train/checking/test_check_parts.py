@@ -249,6 +249,8 @@ def test_hours_add_up_steps_matches_and_teaching(footage, recipe, tmp_path):
     assert hours(pair=1.0) == pytest.approx(2 * pairs + 2 * frames)
     assert hours(teacher=1.0) == pytest.approx(2 * blurry)
     assert hours(refining=1.0) == pytest.approx(2 * pairs)  # motion is not refined
+    plan = replace(plan, gate=0.0, warm_start=0, anchor=0.0, refresh_every=50)
+    assert hours(pair=1.0) == pytest.approx(2 * pairs)  # nobody asks for motion, as in the paper
 
 
 @pytest.mark.slow
@@ -262,6 +264,11 @@ def test_disk_is_that_of_a_run(footage, recipe, tmp_path):
     assert cost.refining > 0
     without = replace(plan, refine=False)
     assert measure_cost(found, without, store, "cpu").refining == 0
+    literal = replace(plan, gate=0.0, warm_start=0, anchor=0.0)
+    assert measure_cost(found, literal, store, "cpu").refining == 0
+    matches = cost.entry * 2 * len(found.learnt)
+    told = [cost.disk_bytes(p, found, store) for p in (replace(plan, warm_start=0), literal)]
+    assert told[0] - told[1] == pytest.approx(matches, abs=1)
     assert cost.teacher > 0
     expected = cost.disk_bytes(plan, found, store)
     train(footage, tmp_path / "run", plan)

@@ -35,6 +35,7 @@ from bluref.train.batches import (
     PseudoBatches,
     SupervisedBatches,
     drawing_of,
+    needs_motion,
     parts_of,
 )
 from bluref.train.data import TrainingData
@@ -91,7 +92,8 @@ class Cost:
         seconds = recipe.steps * self.step
         if not recipe.supervised:
             seconds += candidates * self.pair / SHRINK**2
-            seconds += (2 * len(found.learnt) + fitted) * self.pair
+            if needs_motion(recipe, found):
+                seconds += (2 * len(found.learnt) + fitted) * self.pair
             seconds += rounds * pairs * (self.pair + self.refining)
             seconds += (rounds - by_itself) * blurry * self.teacher
         return seconds / 3600
@@ -106,7 +108,8 @@ class Cost:
         matches = 0.0
         if not recipe.supervised:
             # A round is forgotten once the next one stands.
-            matches = self.entry * (min(rounds_of(recipe), 2) * pairs + 2 * len(found.learnt))
+            followed = 2 * len(found.learnt) if needs_motion(recipe, found) else 0
+            matches = self.entry * (min(rounds_of(recipe), 2) * pairs + followed)
         return round(frames + weights + sheets + matches + FIXED_BYTES)
 
 
@@ -142,7 +145,7 @@ def measure_cost(found: TrainingData, recipe: Recipe, store: FrameStore, device:
             store.prepare([f for s in samples for f in (s.blurry, *s.references)])
             bank = bank_of(Path(folder), recipe, store, device=device)
             pair, entry = _time_matching(bank, samples)
-            moving = _moving(samples, found, bank)
+            moving = _moving(samples, found, bank) if needs_motion(recipe, found) else None
             refining = _time_refining(bank, samples[0], recipe, moving)
             source = _source(samples, moving, bank, recipe, found)
         model = build_backbone(recipe.backbone)
