@@ -77,7 +77,8 @@ def as_markdown(results: Sequence[Result]) -> str:
     parts.append(
         f"{psnr.PROTOCOL}; {ssim.PROTOCOL}. Output and truth rounded to 8 bits. `target_psnr`"
         " and `coverage`: mean over the last tenth of training. `copy-neighbour`: of the references"
-        " the one nearest to the truth, which only the truth can tell."
+        " the one nearest to the truth, which only the truth can tell. `hours`: of the run itself;"
+        " of what learns from pairs of another, without that one's."
     )
     return "\n\n".join(parts) + "\n"
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,26 @@ LENDABLE = ("frames", "motion")
 # What else is in the way of no run: left by one that died early, or that the check refused.
 LOCK = ".lock"
 HARMLESS = (LOCK, "check.json")
+
+
+def refuse_other_version(run: Path, before: dict[str, Any], recipe: Mapping[str, Any]) -> None:
+    """Refuse a run whose recipe has other fields than recipes have now.
+
+    Args:
+        run: its folder.
+        before: what `read_run` says of it.
+        recipe: of now, by field.
+
+    Raises:
+        UserError: names the fields, and the version that knows them.
+    """
+    unknown = sorted(recipe.keys() ^ before["recipe"].keys())
+    if unknown:
+        raise UserError(
+            f"{run} was begun by a version of BluRef with other settings ({', '.join(unknown)})",
+            f"go on with that version ({before['versions'].get('bluref')}), or start anew"
+            " in another folder; its network can be used as it is",
+        )
 
 
 def settle(
@@ -49,13 +69,7 @@ def settle(
         write_text_whole(path, yaml.safe_dump(now, sort_keys=False))
         return
     before = read_run(run)
-    unknown = sorted(told["recipe"].keys() ^ before["recipe"].keys())
-    if unknown:
-        raise UserError(
-            f"{run} was begun by a version of BluRef with other settings ({', '.join(unknown)})",
-            f"go on with that version ({before['versions'].get('bluref')}), or start a new run"
-            " in another folder; its network can be used as it is",
-        )
+    refuse_other_version(run, before, told["recipe"])
     # As YAML gives it back, which knows lists but no tuples.
     changed = differences(before["recipe"], yaml.safe_load(yaml.safe_dump(told["recipe"])))
     if changed:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+import yaml
 from tests.train.studies.conftest import FakeJudge
 
 from bluref.errors import UserError
@@ -273,6 +274,40 @@ def test_what_was_made_of_the_footage_is_shared_and_gone_at_the_end(
     run_study(study, tmp_path / "study")
     assert set(seen) == {(tmp_path / "study" / lent).resolve()}
     assert list((tmp_path / "study").rglob(lent)) == []
+
+
+@pytest.mark.parametrize("lent", ["frames", "motion"])
+def test_a_study_that_was_moved_half_way_shares_from_where_it_is_now(
+    training, study, tmp_path, lent
+):
+    first = tmp_path / "study" / "runs" / NAMES[0]
+    first.mkdir(parents=True)
+    (first / lent).symlink_to(tmp_path / "nowhere", target_is_directory=True)
+    done = run_study(study, tmp_path / "study")
+    assert done.finished
+    assert done.failed == []
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_link_to_what_is_shared_survives_a_move(training, study, tmp_path):
+    training.stops = {NAMES[0]}
+    run_study(study, tmp_path / "study")
+    link = tmp_path / "study" / "runs" / NAMES[0] / "frames"
+    assert link.is_symlink()
+    (tmp_path / "study").rename(tmp_path / "moved")
+    moved = tmp_path / "moved" / "runs" / NAMES[0] / "frames"
+    assert moved.resolve() == (tmp_path / "moved" / "frames").resolve()
+    assert moved.is_dir()
+
+
+def test_runs_of_a_version_with_other_fields_are_told(training, study, tmp_path):
+    run_study(study, tmp_path / "study")
+    file = tmp_path / "study" / "runs" / NAMES[0] / "recipe.yaml"
+    told = yaml.safe_load(file.read_text())
+    told["recipe"]["forgotten"] = told["recipe"].pop("even")
+    file.write_text(yaml.safe_dump(told))
+    with pytest.raises(UserError, match=r"with other settings \(even, forgotten\)"):
+        run_study(study, tmp_path / "study")
 
 
 @pytest.mark.slow

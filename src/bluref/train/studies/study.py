@@ -5,6 +5,7 @@ report writes. It can be left at any moment: what stands is kept, what was begun
 """
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -24,7 +25,7 @@ from bluref.train.observe import Observer
 from bluref.train.processes import launched
 from bluref.train.recipe_file import differences, read_run
 from bluref.train.run import train
-from bluref.train.run_folder import LENDABLE, LOCK, held_alone
+from bluref.train.run_folder import LENDABLE, LOCK, held_alone, refuse_other_version
 from bluref.train.studies.study_file import COPY, IDENTITY, Study
 from bluref.train.studies.study_grid import Run, expand
 from bluref.train.studies.study_judge import Judge
@@ -267,6 +268,7 @@ def _refuse_change(place: Path, run: Run) -> None:
     if not (place / "recipe.yaml").is_file():
         return
     before = read_run(place)
+    refuse_other_version(place, before, _plain(run))
     changed = differences(before["recipe"], _plain(run))
     changed += [
         f"{field}: another file of that name"
@@ -287,8 +289,11 @@ def _lend(place: Path, folder: Path) -> None:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write to {place}: {error}", "choose another folder") from None
-        with suppress(OSError):  # it is there already, or this system forbids: made once more
-            (place / name).symlink_to((folder / name).resolve(), target_is_directory=True)
+        link, shared = place / name, Path(os.path.relpath(folder / name, place))
+        with suppress(OSError):  # a folder of its own, or this system forbids: made once more
+            if link.is_symlink():  # from a call that died; the study may have been moved since
+                link.unlink()
+            link.symlink_to(shared, target_is_directory=True)
 
 
 def _take_back(place: Path) -> None:

@@ -27,7 +27,8 @@ class Measured:
         target_psnr: dB of the targets in their mask at the end of training.
         coverage: share of the crops that references cover at the end of training.
         hours: from the start of the run to its last step, matching included. What is done once for
-            all runs, decoding frames and finding their motion, counts for the one that did it.
+            all runs, decoding frames and finding their motion, counts for the one that did it; of
+            one that learns from pairs of another, its teacher's are left out.
     """
 
     psnr_test: float
