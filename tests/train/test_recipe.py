@@ -1,6 +1,7 @@
 import dataclasses
 import math
 from dataclasses import asdict, fields, replace
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -216,12 +217,24 @@ def test_the_papers_recipes_say_what_is_printed(name):
     assert (recipe.learning_rate, recipe.final_rate) == (2e-4, 1e-6)
     # Learnt from the blurry frames and what matching makes of them, from nothing else.
     assert (recipe.warm_start, recipe.anchor, recipe.gate, recipe.reblur) == (0, 0.0, 0.0, 0.0)
-    assert recipe.choice == ("random" if name.endswith("phonecraft") else "auto")
+    assert recipe.choice == ("random" if name.endswith("phonecraft") else "near")
     # Every frame, to the last step, by matches as they are found.
     assert (recipe.most, recipe.hold_out, recipe.patience) == (0, 0.0, 0)
     assert (recipe.matcher, recipe.refine, recipe.even) == ("compact-plain", False, False)
     assert (recipe.sharper, recipe.weighted) == (False, False)  # M of Sec. 3.4 is binary
     assert (recipe.keep_sharp, recipe.ramp, recipe.refresh_every) == (False, 0, 10_000)
+
+
+@pytest.mark.parametrize("name", ["paper-gopro", "paper-rb2v", "paper-phonecraft"])
+def test_the_papers_recipes_leave_nothing_to_our_defaults(name):
+    """But for what plays no part in them, or changes no result."""
+    told = yaml.safe_load((resources.files("bluref") / "recipes" / f"{name}.yaml").read_text())
+    unused = {"init", "blur", "still", "exposure", "first_threshold", "validate_every", "delta"}
+    kinds = {"supervised", "pairs", "split"}
+    machine = {"seed", "compile", "precision", "log_every"}
+    assert {field.name for field in fields(Recipe)} - told.keys() <= unused | kinds | machine
+    if not name.endswith("phonecraft"):  # whose clips say which frames are sharp; no Delta either
+        assert {"delta", "split"} <= told.keys()
 
 
 def test_an_unknown_name_lists_the_recipes_there_are():
