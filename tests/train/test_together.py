@@ -64,8 +64,12 @@ def train(footage, run, changes, *, several=False, resume=False):
     assert done.returncode == 0, done.stderr
 
 
-def kill_at_step(step, footage, run, changes):
-    """Two processes and their launcher, killed without warning."""
+def kill_at_step(step, footage, run, changes, *, only=None):
+    """Two processes and their launcher, killed without warning; or one, by its number alone.
+
+    Returns:
+        the exit status of the launcher.
+    """
     started = subprocess.Popen(
         command(footage, run, changes, several=True),
         stdout=subprocess.DEVNULL,
@@ -75,13 +79,14 @@ def kill_at_step(step, footage, run, changes):
     given_up = time.monotonic() + 200
     while _steps_saved(run) < step and started.poll() is None and time.monotonic() < given_up:
         time.sleep(0.05)
-    alive = [
-        int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if _names(path, run)
-    ]
-    for process in alive:
-        os.kill(process, signal.SIGKILL)
-    started.wait()
+    alive = [path.parent for path in Path("/proc").glob("[0-9]*/cmdline") if _names(path, run)]
     assert len(alive) == 3
+    rank = f"RANK={only}".encode()
+    killed = [p for p in alive if only is None or rank in (p / "environ").read_bytes().split(b"\0")]
+    assert len(killed) == (3 if only is None else 1)
+    for process in killed:
+        os.kill(int(process.name), signal.SIGKILL)
+    return started.wait(timeout=200)
 
 
 def _names(path, run):
@@ -131,24 +136,26 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(footage, two, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are found through /proc")
+@pytest.mark.parametrize("only", [None, 1])
 def test_two_processes_that_are_killed_leave_a_run_that_goes_on_to_the_same_weights(
-    footage, two, tmp_path, digest
+    footage, two, tmp_path, digest, only
 ):
     broken = tmp_path / "broken"
-    kill_at_step(3, footage, broken, SHARED)
+    assert kill_at_step(3, footage, broken, SHARED, only=only) != 0
     assert 3 <= _steps_saved(broken) < 8
     train(footage, broken, SHARED, several=True, resume=True)
     assert digest(broken) == digest(two)
 
 
 @pytest.mark.slow
-def test_two_processes_fill_the_same_bank(footage, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    round_0 = {"--warm-start": 0, "--steps": 1}  # matched on the blurry frames themselves
-    train(footage, one, {**round_0, "--batch": 4})
-    train(footage, two, {**round_0, "--batch": 2}, several=True)
-    assert len(entries(one)) == 8
-    assert entries(one) == entries(two)
+def test_two_processes_fill_the_same_bank(footage, two, tmp_path):
+    """Of matches on what a network makes of the blurry frames."""
+    alone, together = tmp_path / "one", tmp_path / "two"
+    round_0 = {"--warm-start": 0, "--steps": 1, "--init": two / "last"}
+    train(footage, alone, {**round_0, "--batch": 4})
+    train(footage, together, {**round_0, "--batch": 2}, several=True)
+    assert len(entries(alone)) == 8
+    assert entries(alone) == entries(together)
 
 
 def test_processes_draw_what_one_would_draw_for_all_of_them():
