@@ -1,11 +1,13 @@
 """`bluref train`, `eval` and `deblur` together, as a user runs them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+import yaml
 
 from bluref.cli.main import main
 from bluref.cli.training import command_to_go_on
@@ -61,6 +63,16 @@ def test_footage_is_checked_first_unless_one_says_otherwise(data, run, tmp_path,
 
 def test_resume_alone_knows_the_settings_of_the_run(data, run):
     assert main(["train", str(data), "-o", str(run), "--resume"]) == 0
+
+
+def test_a_run_of_another_version_is_told_as_such(data, run, tmp_path, capsys):
+    old = tmp_path / "old"
+    shutil.copytree(run, old)
+    told = yaml.safe_load((old / "recipe.yaml").read_text("utf-8"))
+    told["recipe"]["forgotten"] = 1
+    (old / "recipe.yaml").write_text(yaml.safe_dump(told), "utf-8")
+    assert main(["train", str(data), "-o", str(old), "--resume"]) == 2
+    assert "begun by a version of BluRef with other settings (forgotten)" in capsys.readouterr().err
 
 
 def test_resume_with_another_setting_is_refused_with_the_difference(data, run, capsys):

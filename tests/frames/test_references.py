@@ -192,9 +192,29 @@ def test_frames_of_another_size_are_no_references():
         footage, ReferenceRule(choice="random", refs=6), size_of=lambda f: sizes[f.clip]
     )
     assert {frame.clip for frame in sample.references} == {"other"}
-    with pytest.raises(UserError, match="no blurry frame has"):
-        choose_references(
-            replace(footage, sharp=frames(range(9), "film")),
-            ReferenceRule(choice="random"),
-            size_of=lambda f: sizes[f.clip],
-        )
+    for choice in ("random", "auto"):
+        with pytest.raises(UserError, match=r"photos/0\S* is 128x96, film/0\S* is 120x160"):
+            choose_references(
+                replace(footage, sharp=frames(range(9), "film")),
+                ReferenceRule(choice=choice),
+                size_of=lambda f: sizes[f.clip],
+            )
+
+
+def test_a_sharp_clip_of_that_name_and_another_size_hides_no_others():
+    blurry, sizes = frames([0], "blurry/a"), {"blurry/a": 720, "sharp/a": 1080, "sharp/b": 720}
+    sharp = (*frames(range(3), "sharp/a"), *frames(range(3), "sharp/b"))
+    (sample,) = choose_references(
+        Footage(blurry, sharp, {}), ReferenceRule(), size_of=lambda f: (sizes[f.clip], 100)
+    )
+    assert {frame.clip for frame in sample.references} == {"sharp/b"}
+
+
+def test_a_random_choice_without_a_frame_is_not_told_to_choose_at_random():
+    alone = Footage(frames([5]), frames([6]), {})
+    with pytest.raises(UserError, match="at distance 3") as caught:
+        choose_references(alone, ReferenceRule("random", delta=3))
+    assert "--choice random" not in caught.value.fix
+    with pytest.raises(UserError) as caught:
+        choose_references(alone, ReferenceRule(delta=3))
+    assert "--choice random" in caught.value.fix

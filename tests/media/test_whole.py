@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from bluref.errors import UserError
-from bluref.media.whole import decimal_bytes, remove_leftovers, whole_file, write_text_whole
+from bluref.media.whole import (
+    append_text,
+    decimal_bytes,
+    remove_leftovers,
+    whole_file,
+    whole_lines,
+    write_text_whole,
+)
 
 
 def names(folder):
@@ -168,6 +175,30 @@ with whole_file({str(folder / target)!r}) as partial:
     os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", script], check=False)
+
+
+def test_lines_are_added_and_a_torn_one_is_not_read(tmp_path):
+    path = tmp_path / "log.csv"
+    for line in ("a\n", "bö\n"):
+        append_text(path, line)
+    assert path.read_bytes().decode() == whole_lines(path) == "a\nbö\n"
+    append_text(path, "c,")
+    assert whole_lines(path) == "a\nbö\n"
+    path.write_bytes("a\nbö".encode()[:-1])  # within a letter
+    assert whole_lines(path) == "a\n"
+    path.write_bytes(b"torn")
+    assert whole_lines(path) == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device")
+def test_a_full_disk_is_told_where_lines_are_added():
+    with pytest.raises(UserError, match=r"cannot write /dev/full: no space left"):
+        append_text(Path("/dev/full"), "line\n")
+
+
+def test_other_errors_of_adding_lines_pass_through(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        append_text(tmp_path / "nowhere" / "log.csv", "line\n")
 
 
 def test_what_killed_writers_left_a_day_ago_is_removed(tmp_path):

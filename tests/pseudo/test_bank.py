@@ -270,6 +270,9 @@ def test_matches_that_are_not_there_are_told(make, samples, tmp_path):
     with pytest.raises(UserError, match=r"clip__000000\.safetensors is missing or torn"):
         bank.matches(0, samples[0])
     bank.refresh(0, samples, BlurryItself())
+    fewer = replace(samples[0], references=samples[0].references[:1])
+    with pytest.raises(UserError, match="missing or torn"):
+        bank.matches(0, fewer)  # of other references than were matched
     entries(tmp_path)[0].write_bytes(b"torn")
     with pytest.raises(UserError, match="missing or torn"):
         bank.target(0, samples[0], Crop(0, 0, 8, 8))

@@ -190,6 +190,11 @@ def test_pictures_in_a_folder_are_mended_with_references_and_what_is_broken_is_t
     network = Deblurrer.from_pretrained(report.run)
     known = prepare_references(report.run, pictures, network)
     assert report.from_references == {str(mended): len(known.samples)}
+    # Neighbours that training did not know, some being held back: kept apart from what it knew.
+    matches = known.targets.moving.motion.bank
+    assert matches.folder == report.run / "mended" / "motion"
+    for sample in known.targets.moving.motion.samples:
+        assert len(matches.matches(0, sample).flow) == len(sample.references)
     assert 0 < len(known.samples) < FRAMES
     rows = [r for r in read_table(tmp_path / "out" / "data") if r.role != "skip"]
     given = {r.index: r.role for r in rows if r.clip.startswith("my clip")}

@@ -2,15 +2,21 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
 import torch
 from tests.train.conftest import FRAMES, write_scene
 
+from bluref.errors import UserError
+from bluref.frames.clip import Frame
+from bluref.frames.references import Sample
 from bluref.frames.store import FrameStore
 from bluref.media.picture import write_picture
-from bluref.train.data import TrainingData, find_training_data
+from bluref.train.data import TrainingData, _serves, find_training_data
 from bluref.train.moving import motion_of
 from bluref.train.recipe import Recipe
+from bluref.train.run_targets import RunTargets
 
 
 def plain_clip(root, scenes=1):
@@ -70,6 +76,57 @@ def test_what_is_held_back_shows_nothing_of_what_is_learnt(tmp_path):
     held = {frame for sample in found.held for frame in (sample.blurry, *sample.references)}
     assert held
     assert not held & {*found.learnt, *found.beside}
+
+
+def test_a_full_disk_is_not_taken_for_a_picture_that_does_not_serve(tmp_path, monkeypatch):
+    def full(*told, **options):
+        raise UserError("the disk is full", "free some space")
+
+    monkeypatch.setattr(FrameStore, "_write", full)
+    store = FrameStore(tmp_path / "store")
+    frames = [Frame("a", index, tmp_path / f"{index}.png") for index in range(3)]
+    for frame in frames[:2]:
+        write_picture(torch.rand(1, 3, 8, 8), frame.path)
+    frames[2].path.write_bytes(frames[0].path.read_bytes()[:60])
+    assert _serves(frames[1], frames[0], store)
+    assert not _serves(frames[2], frames[0], store)
+
+
+def test_what_is_blurred_here_counts_in_the_fingerprint():
+    frames = [Frame("a", index, Path(__file__)) for index in range(4)]
+    sample = Sample(frames[0], (frames[1],), None)
+    sharp = [TrainingData([sample], [frames[1], *more], 0) for more in ([], [frames[2]])]
+    around = [TrainingData([sample], [], 0, around=[frame]) for frame in frames[2:]]
+    assert len({found.fingerprint for found in (*sharp, *around)}) == 4
+
+
+@pytest.mark.parametrize("share", [0.9, 1.0])
+def test_a_share_that_leaves_nothing_to_learn_from_is_told(tmp_path, share):
+    data = plain_clip(tmp_path / "data", scenes=3)
+    recipe = Recipe(split="sharpness", refs=2, hold_out=share)
+    with pytest.raises(UserError, match="nothing to hold back or to learn from") as caught:
+        find_training_data(data, recipe, FrameStore(tmp_path / "store"))
+    assert "another share" in caught.value.fix
+
+
+def test_what_is_held_back_is_not_what_is_learnt_from(tmp_path, bank):
+    """Held frames of a scene without sharp ones take their references from those of training."""
+    walk, photos = tmp_path / "data" / "blurry" / "walk", tmp_path / "data" / "sharp" / "photos"
+    for scene in range(6):
+        write_scene(tmp_path / "scene", scene)
+        for kind, folder in (("blur", walk), ("sharp", photos)):
+            for path in sorted((tmp_path / "scene" / kind).iterdir()):
+                place = folder / f"{scene * FRAMES + int(path.stem):06d}.png"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                path.rename(place)
+        shutil.rmtree(tmp_path / "scene")
+    recipe = Recipe(refs=2, hold_out=0.2)
+    found = find_training_data(tmp_path / "data", recipe, FrameStore(tmp_path / "store"))
+    assert found.held
+    assert {f for s in found.held for f in s.references} & {*found.sharp}
+    targets = RunTargets(tmp_path / "data", recipe, found, bank, 0, None)
+    assert set(targets.held_back) == {sample.blurry for sample in found.held}
+    assert not set(targets.held_back) & {f for s in found.samples for f in s.references}
 
 
 def test_all_frames_learnt_from_ask_for_no_others(footage, recipe, tmp_path):

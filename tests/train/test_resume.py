@@ -17,6 +17,7 @@ from bluref.restore.networks.backbones import BACKBONES
 from bluref.train.observe import Observer
 from bluref.train.run import train
 from bluref.train.run_folder import settle
+from bluref.train.run_targets import open_targets
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin", "unchecked")]
 
@@ -201,6 +202,35 @@ def test_other_processes_than_before_are_refused(footage, straight, recipe, tmp_
 def test_changed_footage_is_refused(other_footage, straight, recipe):
     with pytest.raises(UserError, match=r"not what .* was started with"):
         train(other_footage, straight, recipe, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        ("optimizer.pt", b""),
+        ("optimizer.pt", b"garbage"),
+        ("training.safetensors", b""),
+        ("meta.json", b"[]"),
+        ("meta.json", b"{"),
+        ("model.json", b"[]"),
+    ],
+)
+def test_a_damaged_checkpoint_is_told(footage, straight, recipe, tmp_path, name, held):
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    (run / "last" / name).write_bytes(held)
+    with pytest.raises(UserError, match=r"last\S* (cannot be read|does not describe)"):
+        train(footage, run, recipe, resume=True)
+
+
+def test_a_torn_teacher_is_told_where_nobody_trains_on(straight, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(straight, run)
+    targets = open_targets(run)
+    next((run / "bank").glob("round-*/teacher/model.json")).unlink()
+    with pytest.raises(UserError, match="network that made these targets is torn") as caught:
+        targets.refresh(targets.found.samples, lambda done, total: None)
+    assert "--resume" in caught.value.fix
 
 
 def test_a_run_is_never_overwritten(digest, footage, straight, recipe):

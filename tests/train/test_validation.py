@@ -8,6 +8,7 @@ import os
 import signal
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ from bluref.restore.files import load_network
 from bluref.train import checkpoint, data
 from bluref.train.metrics import read_metrics
 from bluref.train.observe import Observer
-from bluref.train.run import train
+from bluref.train.run import _seen_at_best, train
 from bluref.train.validation import (
     HeldOutValidation,
     Judging,
@@ -302,7 +303,7 @@ def test_a_paired_data_set_holds_nothing_back_unless_asked(footage, footage_reci
 
 
 def test_clips_too_short_are_told(footage, footage_recipe, tmp_path):
-    with pytest.raises(UserError, match=r"hold_out is 0\.1, but the clips are too short"):
+    with pytest.raises(UserError, match=r"hold_out is 0\.1, but then the clips leave nothing"):
         train(footage, tmp_path / "run", replace(footage_recipe, hold_out=0.1))
     supervised = replace(footage_recipe, hold_out=0.1, supervised=True)
     with pytest.raises(UserError, match="--supervised has a truth"):
@@ -325,16 +326,26 @@ def test_footage_too_short_trains_without_and_says_so(footage, recipe, tmp_path)
     assert "the last one is the result" in Listening.said
 
 
-def test_a_torn_line_and_rows_of_steps_to_come_are_dropped(tmp_path):
+@pytest.mark.parametrize(
+    "torn", ["4,a,3,2", "4,a,3,20,21,0.5,-30,-29,nan,", "4,a,3,20,21,.5,-3,-2,n,-"]
+)
+def test_a_torn_line_and_rows_of_steps_to_come_are_dropped(tmp_path, torn):
     held = HeldOutValidation(tmp_path, [], JUDGING, upto=0)
     assert held.rows == []
     with (tmp_path / "validation.csv").open("a") as file:
         for step in (1, 2, 3):
             file.write(f"{step},a,3,20,21,0.5,-30,-29,nan,nan\n")
-        file.write("4,a,3,2")
+        file.write(torn)
     assert [r.step for r in read_validation(tmp_path / "validation.csv")] == [1, 2, 3]
     assert [r.step for r in HeldOutValidation(tmp_path, [], JUDGING, upto=2).rows] == [1, 2]
     assert [r.step for r in read_validation(tmp_path / "validation.csv")] == [1, 2]
+
+
+def test_a_table_that_was_removed_leaves_nothing_to_tell(tmp_path):
+    trainer = SimpleNamespace(
+        validation=HeldOutValidation(tmp_path, [], JUDGING, upto=9), best=SimpleNamespace(step=5)
+    )
+    assert _seen_at_best(trainer) is None
 
 
 JUDGING = Judging(1, 0, 0.05, 32, torch.device("cpu"))

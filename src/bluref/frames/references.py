@@ -72,7 +72,7 @@ def choose_references(
             without it all frames are taken for equal.
 
     Raises:
-        UserError: not one blurry frame has a reference.
+        UserError: not one blurry frame has a reference; says why.
     """
     many = replace(rule, refs=CANDIDATES * rule.refs)
     by_clip: dict[str, list[Frame]] = {}
@@ -82,8 +82,10 @@ def choose_references(
     for frame in footage.blurry:
         own = by_clip.get(frame.clip, [])
         if rule.choice == "random" or (rule.choice != "near" and not own):
-            among = _same_scene(frame, by_clip) or footage.sharp
-            among = [f for f in among if f.clip == frame.clip or size_of(f) == size_of(frame)]
+            fitting = [
+                f for f in footage.sharp if f.clip == frame.clip or size_of(f) == size_of(frame)
+            ]
+            among = _same_scene(frame, fitting) or fitting
             chosen = _random(frame, among, rule if rule.choice == "random" else many)
         else:
             wanted = many.refs if rule.choice == "coverage" else rule.refs
@@ -91,11 +93,29 @@ def choose_references(
         if chosen:
             samples.append(Sample(frame, chosen, footage.truth.get(frame.key)))
     if not samples:
-        raise UserError(
-            f"no blurry frame has a sharp frame of its clip at distance {rule.delta} or more",
-            f"lower --delta, give clips longer than {rule.delta} frames, or use --choice random",
-        )
+        raise _without_references(footage, rule, size_of)
     return samples
+
+
+def _without_references(
+    footage: Footage, rule: ReferenceRule, size_of: Callable[[Frame], tuple[int, int]]
+) -> UserError:
+    """Why not one blurry frame has a reference."""
+    clips = {frame.clip for frame in footage.sharp}
+    foreign = [f for f in footage.blurry if rule.choice == "random" or f.clip not in clips]
+    if rule.choice != "near" and foreign and footage.sharp:
+        (h, w), (h1, w1) = size_of(foreign[0]), size_of(footage.sharp[0])
+        if (h, w) != (h1, w1):
+            return UserError(
+                f"no sharp frame is as large as a blurry one: {foreign[0]} is {w}x{h},"
+                f" {footage.sharp[0]} is {w1}x{h1}",
+                "use sharp frames of the same camera and size, or resize them",
+            )
+    return UserError(
+        f"no blurry frame has a sharp frame of its clip at distance {rule.delta} or more",
+        f"lower --delta, give clips longer than {rule.delta} frames"
+        + (", or use --choice random" if rule.choice != "random" else ""),
+    )
 
 
 def nearest(blurry: Frame, sharp: Sequence[Frame], *, delta: int, refs: int) -> tuple[Frame, ...]:
@@ -116,9 +136,10 @@ def nearest(blurry: Frame, sharp: Sequence[Frame], *, delta: int, refs: int) -> 
     return tuple(sorted(chosen, key=lambda f: (abs(f.index - blurry.index), f.index)))
 
 
-def _same_scene(blurry: Frame, by_clip: dict[str, list[Frame]]) -> list[Frame]:
+def _same_scene(blurry: Frame, sharp: Sequence[Frame]) -> list[Frame]:
     """Frames of the sharp clip that bears the same name as this blurry clip, if there is one."""
-    return by_clip.get("sharp/" + blurry.clip.removeprefix("blurry/"), [])
+    clip = "sharp/" + blurry.clip.removeprefix("blurry/")
+    return [frame for frame in sharp if frame.clip == clip]
 
 
 def _random(blurry: Frame, sharp: Sequence[Frame], rule: ReferenceRule) -> tuple[Frame, ...]:

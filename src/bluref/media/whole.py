@@ -63,14 +63,34 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     except OSError as error:
         if error.errno not in _FIXES or not _is_about(error, path, partial):
             raise
-        reason = os.strerror(error.errno).lower()
-        raise UserError(f"cannot write {path}: {reason}", _FIXES[error.errno]) from error
+        raise _cannot_write(path, error) from error
 
 
 def write_text_whole(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8 with `whole_file`; line ends are kept as they are."""
     with whole_file(path) as partial:
         partial.write_bytes(text.encode())
+
+
+def append_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 at the end of a file of lines; read it with `whole_lines`.
+
+    Raises:
+        UserError: the disk is full, or the place is read-only.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(text.encode())
+    except OSError as error:
+        if error.errno not in _FIXES:
+            raise
+        raise _cannot_write(path, error) from error
+
+
+def whole_lines(path: Path) -> str:
+    """What a file of lines holds, without a last one that a crash has torn."""
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    return text[: text.rfind("\n") + 1]
 
 
 def decimal_bytes(count: int) -> str:
@@ -91,6 +111,11 @@ def remove_leftovers(folder: Path) -> None:
         entries = [entry for entry in folder.iterdir() if _TEMPORARY.fullmatch(entry.name)]
         for entry in entries:
             _remove_if_left(entry)
+
+
+def _cannot_write(path: Path, error: OSError) -> UserError:
+    code = error.errno or errno.EIO
+    return UserError(f"cannot write {path}: {os.strerror(code).lower()}", _FIXES[code])
 
 
 def _make_folder(folder: Path) -> None:

@@ -220,9 +220,10 @@ class Bank:
                 self._whole[path] = state
             with safe_open(path, framework="pt") as file:
                 gain = file.get_tensor("gain") if self.even else None
-                return CompactMatches(
-                    file.get_tensor("flow"), file.get_tensor("confidence"), size, gain
-                )
+                flow, confidence = file.get_tensor("flow"), file.get_tensor("confidence")
+            if len(flow) != len(sample.references):
+                raise OSError(f"{path} is of other references")
+            return CompactMatches(flow, confidence, size, gain)
         except (OSError, SafetensorError):
             raise UserError(
                 f"{path} is missing or torn",

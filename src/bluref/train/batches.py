@@ -156,7 +156,7 @@ def synthesises(recipe: Recipe, found: TrainingData) -> bool:
 
 
 def needs_motion(recipe: Recipe, found: TrainingData) -> bool:
-    """Whether the footage's own motion will blur sharp frames, targets or outputs."""
+    """Whether the footage's own motion will blur sharp frames, targets or outputs, if known."""
     if recipe.supervised or recipe.pairs:
         return False
     has_targets = recipe.warm_start < recipe.steps

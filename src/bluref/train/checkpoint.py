@@ -7,6 +7,7 @@ not safetensors and is opened as tensors only; `meta.json` the step and the seed
 
 import json
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ from torch import nn
 from bluref.errors import UserError
 
 FORMAT = 1
+# What a file of a checkpoint raises that holds something else than was written.
+_DAMAGED = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError),
+    *(SafetensorError, pickle.UnpicklingError),
+)
 
 
 @runtime_checkable
@@ -143,7 +149,7 @@ def load(folder: Path, state: State, *, files: NetworkFiles) -> dict[str, Any]:
                 folder / "optimizer.pt", map_location="cpu", weights_only=True
             )
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except _DAMAGED as error:
         raise UserError(
             f"the checkpoint {folder} cannot be read: {error}", "start a new run in another folder"
         ) from error

@@ -16,6 +16,7 @@ from bluref.frames.references import ReferenceRule, Sample, choose_references
 from bluref.frames.sharpness import image_sharpness
 from bluref.frames.split import Footage, split_clips, to_be_measured
 from bluref.frames.store import FrameStore, check_sizes
+from bluref.media.picture import read_picture
 from bluref.train.found_pairs import check_pair_sizes, find_pairs, refuse_pairs
 from bluref.train.recipe import Recipe
 
@@ -78,7 +79,8 @@ class TrainingData:
         for sample in (*self.samples, *self.held):
             frames = (sample.blurry, *sample.references, sample.truth)
             digest.update("|".join(frame.key if frame else "-" for frame in frames).encode())
-        digest.update("".join(f"|{frame.key}" for frame in self.beside).encode())
+        for frames_of_a_kind in (self.beside, self.sharp, self.around):
+            digest.update("".join(f"|{frame.key}" for frame in frames_of_a_kind).encode() + b"\n")
         for path in dict.fromkeys(frame.path for frame in self.frames):
             digest.update(f"|{path.stat().st_size}".encode())
         return digest.hexdigest()
@@ -174,7 +176,7 @@ def _serves(frame: Frame, neighbour: Frame, store: FrameStore) -> bool:
     """Whether it can be read, and is as large."""
     with suppress(UserError):
         if store.size(frame) == store.size(neighbour):
-            store.prepare([frame])
+            read_picture(frame.path)  # not by the store, whose full disk is no fault of the picture
             return True
     return False
 
@@ -209,8 +211,9 @@ def _parted(footage: Footage, recipe: Recipe) -> HeldOut:
     parts = hold_out(footage, share, seed=recipe.seed)
     if recipe.hold_out and not parts.held.blurry:
         raise UserError(
-            f"hold_out is {recipe.hold_out:g}, but the clips are too short to hold anything back",
-            "give longer clips or more of them, or leave --hold-out out",
+            f"hold_out is {recipe.hold_out:g}, but then the clips leave nothing to hold back or to"
+            " learn from",
+            "hold back another share, give longer clips or more of them, or leave --hold-out out",
         )
     return parts
 
@@ -228,6 +231,8 @@ def _held_samples(parts: HeldOut, rule: ReferenceRule, store: FrameStore) -> lis
     foreign = tuple(f for f in held.blurry if scene_of(f.clip) not in served | learnt)
     samples: list[Sample] = []
     for blurry, references in ((own, held.sharp), (foreign, sharp)):
+        for frame in (*blurry, *references) if blurry else ():
+            store.size(frame)  # what cannot be read is told, not taken for no reference
         with suppress(UserError):  # not one has a reference: validation then does without
             footage = Footage(blurry, references, held.truth)
             samples += choose_references(footage, rule, size_of=store.size)

@@ -9,7 +9,7 @@ import torch
 
 from bluref.measure.psnr import psnr
 from bluref.measure.shift import mean_shift
-from bluref.media.whole import write_text_whole
+from bluref.media.whole import append_text, whole_lines, write_text_whole
 from bluref.train.batches import Batch
 
 # Columns that end in `_truth` compare with true sharp frames, which never teach; those that begin
@@ -65,14 +65,15 @@ class MetricsFile:
         """Append a row and push it to the file."""
         written = {name: _cell(row.get(name, "")) for name in self.columns}
         self.rows.append(written)
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, self.columns, lineterminator="\n").writerow(written)
+        text = io.StringIO()
+        csv.DictWriter(text, self.columns, lineterminator="\n").writerow(written)
+        append_text(self.path, text.getvalue())
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
     """The rows of a metrics.csv; a last line torn by a crash is left out."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values()]
+    lines = csv.DictReader(io.StringIO(whole_lines(path)))
+    return [row for row in lines if None not in row.values()]
 
 
 def describe(batch: Batch, output: torch.Tensor) -> dict[str, float]:

@@ -37,8 +37,9 @@ class Recipe(schedule.Schedule):
     """How references become one target: robust, average, sequential, progressive."""
 
     threshold: float | None = None
-    """Confidence in [0, 1] from which a reference may speak; if not given 0.5 where the gate judges
-    afterwards, else 0.7 where confidence is a probability (the paper's), else the strategy's."""
+    """Confidence in [0, 1] from which a reference may speak; if not given 0.7 where confidence is a
+    probability (the paper's), else the strategy's, and at most 0.5 where the gate judges
+    afterwards."""
 
     first_threshold: float | None = None
     """Threshold at the first target; from there it goes evenly to `threshold` at the last step. If

@@ -2,9 +2,10 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 
@@ -63,8 +64,9 @@ def recipe_from(values: dict[str, Any], kind: type[Kind], *, where: str) -> Kind
         UserError: an unknown field, a value of the wrong kind or out of bounds, with `where` it was
             found.
     """
+    # Parametrised types first: before Python 3.11 `tuple[float, float]` is a type as well.
     kinds = {
-        f.name: f.type.__name__ if isinstance(f.type, type) else str(f.type)
+        f.name: str(f.type) if get_args(f.type) else getattr(f.type, "__name__", str(f.type))
         for f in dataclasses.fields(kind)
     }
     read: dict[str, Any] = {}
@@ -136,9 +138,29 @@ def read_run_recipe(run: Path, kind: type[Kind]) -> Kind:
         kind: of recipe.
 
     Raises:
-        UserError: no run there, or its recipe.yaml was damaged.
+        UserError: no run there, its recipe.yaml was damaged, or an earlier version of BluRef wrote
+            it, whose recipes had fields that are no more.
     """
-    return recipe_from(read_run(run)["recipe"], kind, where=str(run / "recipe.yaml"))
+    before = read_run(run)
+    unknown = before["recipe"].keys() - {field.name for field in dataclasses.fields(kind)}
+    if unknown:
+        raise other_version(run, before, unknown)
+    return recipe_from(before["recipe"], kind, where=str(run / "recipe.yaml"))
+
+
+def other_version(run: Path, before: dict[str, Any], fields: Iterable[str]) -> UserError:
+    """What to say of a run whose recipe has other fields than recipes have now.
+
+    Args:
+        run: its folder.
+        before: what `read_run` says of it.
+        fields: in which they differ.
+    """
+    return UserError(
+        f"{run} was begun by a version of BluRef with other settings ({', '.join(sorted(fields))})",
+        f"go on with that version ({before['versions'].get('bluref')}), or start anew"
+        " in another folder; its network can be used as it is",
+    )
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

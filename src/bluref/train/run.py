@@ -223,7 +223,8 @@ def _seen_at_best(trainer: Trainer[Batch]) -> Look | None:
     validation, step = trainer.validation, trainer.best.step
     if not isinstance(validation, HeldOutValidation) or step is None:
         return None
-    return validation.look_at(step)
+    look = validation.look_at(step)
+    return look if look.rows else None  # the table may have been removed
 
 
 def _begin_by_doing_nothing(model: Backbone) -> None:

@@ -16,7 +16,7 @@ from bluref.media.whole import write_text_whole
 from bluref.train.named_files import replaced
 from bluref.train.observe import Observer
 from bluref.train.processes import Processes
-from bluref.train.recipe_file import differences, read_run
+from bluref.train.recipe_file import differences, other_version, read_run
 
 # What runs on the same footage may share: decoded frames, and how they move.
 LENDABLE = ("frames", "motion")
@@ -36,13 +36,8 @@ def refuse_other_version(run: Path, before: dict[str, Any], recipe: Mapping[str,
     Raises:
         UserError: names the fields, and the version that knows them.
     """
-    unknown = sorted(recipe.keys() ^ before["recipe"].keys())
-    if unknown:
-        raise UserError(
-            f"{run} was begun by a version of BluRef with other settings ({', '.join(unknown)})",
-            f"go on with that version ({before['versions'].get('bluref')}), or start anew"
-            " in another folder; its network can be used as it is",
-        )
+    if unknown := recipe.keys() ^ before["recipe"].keys():
+        raise other_version(run, before, unknown)
 
 
 def settle(

@@ -22,7 +22,7 @@ from bluref.train.moving import Moving, find_moving
 from bluref.train.observe import Observer
 from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
-from bluref.train.recipe_file import read_run, recipe_from
+from bluref.train.recipe_file import read_run, read_run_recipe
 from bluref.train.source import TEACHER, SavedTeacher
 from bluref.weights.device import usable_device
 
@@ -59,11 +59,15 @@ class RunTargets:
 
     @property
     def held_back(self) -> list[Frame]:
-        """Frames that the run itself keeps for validation, truth and references included."""
+        """Frames that the run itself keeps for validation, truth and references included.
+
+        Where a scene has no sharp frames of its own, references are those of training: not these.
+        """
         frames = [
             f for s in self.found.held for f in (s.blurry, *s.references, s.truth) if f is not None
         ]
-        return list(dict.fromkeys(frames))
+        learnt = {f for s in self.found.samples for f in s.references} | set(self.found.sharp)
+        return [frame for frame in dict.fromkeys(frames) if frame not in learnt]
 
     def refresh(self, samples: Sequence[Sample], tell: Callable[[int, int], None]) -> None:
         """Match what is not matched, or is torn, as the run would; the rest stays.
@@ -74,7 +78,13 @@ class RunTargets:
         folder = self.bank.round_folder(self.round) / TEACHER
         teacher: Teacher = BlurryItself()
         if folder.is_dir():
-            teacher = SavedTeacher(folder, device=self.device)
+            try:
+                teacher = SavedTeacher(folder, device=self.device)
+            except UserError as error:
+                raise UserError(
+                    f"the network that made these targets is torn ({error.problem})",
+                    "train on with --resume, which makes them anew",
+                ) from error
         self.bank.refresh(self.round, samples, teacher, tell=tell)
 
     def target(self, sample: Sample) -> PseudoSharp:
@@ -120,7 +130,7 @@ def open_targets(
     """
     observer = observer or Observer()
     told = read_run(run)
-    recipe = recipe_from(told["recipe"], Recipe, where=str(run / "recipe.yaml"))
+    recipe = read_run_recipe(run, Recipe)
     _refuse_without_targets(run, recipe)
     data = data or Path(str(told["data"].get("folder")))
     if not data.is_dir():

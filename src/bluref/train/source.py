@@ -157,8 +157,8 @@ class SavedTeacher:
     """
 
     def __init__(self, folder: Path, *, device: str | torch.device = "cpu") -> None:
-        self.identity = (folder / "model.json").read_text("utf-8")
         self._deblur = Deblurrer.from_pretrained(folder, device=device)
+        self.identity = (folder / "model.json").read_text("utf-8")
 
     def __call__(self, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 h w"]:
         """Deblur one picture."""

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bluref.frames.clip import Frame
 from bluref.frames.crops import Crop
-from bluref.media.whole import write_text_whole
+from bluref.media.whole import append_text, whole_lines, write_text_whole
 from bluref.pseudo.target import PseudoSharp
 from bluref.restore.deblurrer import Deblurrer
 from bluref.train.agreement import agreement, detail, reblurred
@@ -184,8 +184,7 @@ class HeldOutValidation:
             after = _figures(deblur(one.blurry), one)
             rows.append(_row(step, one, before, after))
         self.rows += rows
-        with self._path.open("a", newline="", encoding="utf-8") as file:
-            file.write(_as_csv(rows, header=False))
+        append_text(self._path, _as_csv(rows, header=False))
         return Look(rows, how.min_coverage)
 
     def look_at(self, step: int) -> Look:
@@ -197,8 +196,8 @@ def read_validation(path: Path) -> list[Row]:
     """The rows of a validation.csv; none if there is none, and none torn by a crash."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [_parsed(row) for row in csv.DictReader(file) if None not in row.values()]
+    lines = csv.DictReader(io.StringIO(whole_lines(path)))
+    return [_parsed(row) for row in lines if None not in row.values()]
 
 
 def _figures(image: Float[Tensor, "1 3 h w"], one: Held) -> dict[str, float]:

@@ -165,7 +165,9 @@ def _opened(
     if moving is not None:
         blurry = [sample.blurry for sample in samples]
         beside = (*footage.blurry, *footage.sharp, *footage.others)
-        moving = replace(moving, motion=motion_of(blurry, run, targets.bank, beside=beside))
+        # Of pictures training may know other neighbours: some are held back. Films show theirs.
+        where = run / MENDED if clip.is_dir() else run
+        moving = replace(moving, motion=motion_of(blurry, where, targets.bank, beside=beside))
     # `blended` leaves what is hardly blurred to the network, which may have sharpened it.
     plain = replace(recipe, keep_sharp=False)
     bank = targets.bank.beside(run / MENDED, sharper=sharper_of(plain))

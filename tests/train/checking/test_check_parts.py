@@ -15,6 +15,8 @@ from bluref.frames.store import FrameStore
 from bluref.match.named import matcher_named
 from bluref.measure.likeness import impression
 from bluref.media.picture import write_picture
+from bluref.pseudo.bank import BlurryItself
+from bluref.train.checking import check_cost as cost_module
 from bluref.train.checking import check_coverage
 from bluref.train.checking.check_blur import blur_of, kind_of
 from bluref.train.checking.check_cost import Cost, measure_cost, rounds_of
@@ -251,6 +253,30 @@ def test_hours_add_up_steps_matches_and_teaching(footage, recipe, tmp_path):
     assert hours(refining=1.0) == pytest.approx(2 * pairs)  # motion is not refined
     plan = replace(plan, gate=0.0, warm_start=0, anchor=0.0, refresh_every=50)
     assert hours(pair=1.0) == pytest.approx(2 * pairs)  # nobody asks for motion, as in the paper
+    lone = [replace(s.blurry, clip=f"{n}") for n, s in enumerate(found.samples)]
+    found = replace(
+        found,
+        samples=[Sample(f, s.references, None) for f, s in zip(lone, found.samples, strict=True)],
+        sharp=[],
+        beside=[],
+    )
+    plan = replace(plan, gate=0.04)
+    assert hours(pair=1.0) == pytest.approx(2 * pairs)  # photographs show none
+
+
+@pytest.mark.parametrize("blur", ["motion", "kernels"])
+@pytest.mark.parametrize("moving", [None, "known"])
+def test_a_step_is_timed_with_all_of_a_batch(footage, recipe, bank, tmp_path, blur, moving):
+    """Synthetic pairs too, whatever they are blurred by."""
+    plan = replace(recipe, batch=4, anchor=0.5, blur=blur, gate=0.0)
+    found = find_training_data(footage, plan, bank.store)
+    samples = list(found.samples)[:2]
+    bank.store.prepare([f for s in samples for f in (s.blurry, *s.references)])
+    bank.refresh(0, samples, BlurryItself())
+    known = cost_module._moving(samples, found, bank) if moving else None
+    batch = cost_module._source(samples, known, bank, plan, found)(1)
+    assert len(batch.blurry) == 4
+    assert batch.synthetic == 2
 
 
 @pytest.mark.slow

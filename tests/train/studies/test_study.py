@@ -300,6 +300,20 @@ def test_a_link_to_what_is_shared_survives_a_move(training, study, tmp_path):
     assert moved.is_dir()
 
 
+def test_runs_may_lie_on_another_disk(training, study, tmp_path):
+    (tmp_path / "disk" / "far" / "runs").mkdir(parents=True)
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "runs").symlink_to(tmp_path / "disk" / "far" / "runs")
+    training.stops = {NAMES[0]}
+    run_study(study, tmp_path / "study")
+    shared = tmp_path / "study" / "frames"
+    assert (tmp_path / "study" / "runs" / NAMES[0] / "frames").resolve() == shared
+    training.stops = set()
+    done = run_study(study, tmp_path / "study")
+    assert done.finished
+    assert done.failed == []
+
+
 def test_runs_of_a_version_with_other_fields_are_told(training, study, tmp_path):
     run_study(study, tmp_path / "study")
     file = tmp_path / "study" / "runs" / NAMES[0] / "recipe.yaml"

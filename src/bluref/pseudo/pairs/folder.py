@@ -11,7 +11,7 @@ import yaml
 
 from bluref.errors import UserError
 from bluref.media.picture import write_map, write_picture
-from bluref.media.whole import write_text_whole
+from bluref.media.whole import append_text, write_text_whole
 from bluref.pseudo.pairs.completion import Completed
 from bluref.pseudo.pairs.record import KINDS, TABLE, PairRecord, read_records, record_from
 from bluref.restore.fingerprint import hash_of
@@ -67,8 +67,7 @@ class PairsFolder:
         digests = {f"{kind}_sha256": hash_of(path) for kind, path in files.items()}
         record = record_from({**told, **digests})
         self._known[record.name] = record
-        with (self.folder / PROGRESS).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record.told(), ensure_ascii=False) + "\n")
+        append_text(self.folder / PROGRESS, json.dumps(record.told(), ensure_ascii=False) + "\n")
         return record
 
     def keep_only(self, records: Sequence[PairRecord]) -> None:

@@ -188,8 +188,11 @@ class _Work:
         except UserError as error:
             self.problems.append(Problem("the crops", error.problem, error.fix, "hopeless"))
         if self.found.left_out:
-            told = f"{self.found.left_out} have no sharp frame in their clip, and are left out"
-            fix = "add sharp frames there, or use --choice coverage"
+            told = (
+                f"{self.found.left_out} have no sharp frame of their size"
+                f" {self.recipe.delta} or more frames away, and are left out"
+            )
+            fix = "lower --delta, or use --choice random"
             self.problems.append(Problem("the blurry frames", told, fix))
 
     def match(self, sample: int, device: str, tell: Tell) -> None:
@@ -267,9 +270,6 @@ class _Work:
             brightness=self.brightness if self.matched else None,
             seconds=seconds,
         )
-
-    def _size(self, frame: Frame) -> tuple[int, int]:
-        return self.seen.sizes.get(frame) or self.store.size(frame)
 
     def _impressions(self, frames: Sequence[Frame]) -> Mapping[Frame, Impression]:
         looks = self.seen.looks

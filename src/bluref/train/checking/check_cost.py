@@ -34,6 +34,7 @@ from bluref.train.batches import (
     BatchAt,
     PseudoBatches,
     SupervisedBatches,
+    SyntheticBatches,
     drawing_of,
     needs_motion,
     parts_of,
@@ -92,7 +93,7 @@ class Cost:
         seconds = recipe.steps * self.step
         if not recipe.supervised:
             seconds += candidates * self.pair / SHRINK**2
-            if needs_motion(recipe, found):
+            if _follows(recipe, found):
                 seconds += (2 * len(found.learnt) + fitted) * self.pair
             seconds += rounds * pairs * (self.pair + self.refining)
             seconds += (rounds - by_itself) * blurry * self.teacher
@@ -108,7 +109,7 @@ class Cost:
         matches = 0.0
         if not recipe.supervised:
             # A round is forgotten once the next one stands.
-            followed = 2 * len(found.learnt) if needs_motion(recipe, found) else 0
+            followed = 2 * len(found.learnt) if _follows(recipe, found) else 0
             matches = self.entry * (min(rounds_of(recipe), 2) * pairs + followed)
         return round(frames + weights + sheets + matches + FIXED_BYTES)
 
@@ -145,7 +146,7 @@ def measure_cost(found: TrainingData, recipe: Recipe, store: FrameStore, device:
             store.prepare([f for s in samples for f in (s.blurry, *s.references)])
             bank = bank_of(Path(folder), recipe, store, device=device)
             pair, entry = _time_matching(bank, samples)
-            moving = _moving(samples, found, bank) if needs_motion(recipe, found) else None
+            moving = _moving(samples, found, bank) if _follows(recipe, found) else None
             refining = _time_refining(bank, samples[0], recipe, moving)
             source = _source(samples, moving, bank, recipe, found)
         model = build_backbone(recipe.backbone)
@@ -153,6 +154,11 @@ def measure_cost(found: TrainingData, recipe: Recipe, store: FrameStore, device:
         teacher = _time_teacher(model, store.size(samples[0].blurry), device)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Cost(step, pair, teacher, entry, parameters, refining)
+
+
+def _follows(recipe: Recipe, found: TrainingData) -> bool:
+    """Whether a run asks for motion, and there is some."""
+    return found.moves and needs_motion(recipe, found)
 
 
 def _narrowed(sample: Sample, recipe: Recipe) -> Sample:
@@ -199,8 +205,12 @@ def _source(
     pseudo = PseudoBatches(
         samples, bank.store, own, bank, round=0, moving=moving, gate=gate_of(recipe)
     )
-    if moving is None or not synthetic.batch:
+    if not synthetic.batch:
         return pseudo
+    if moving is None or recipe.blur == "kernels":
+        sharp = [frame for sample in samples for frame in sample.references]
+        kernels = SyntheticBatches(sharp, bank.store, synthetic)
+        return lambda step: pseudo(step).anchored(kernels(step))
     motion = moving.motion
     frames = [sample.blurry for sample in motion.samples]
     anchor = MotionBatches(

@@ -289,7 +289,9 @@ def _lend(place: Path, folder: Path) -> None:
             place.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write to {place}: {error}", "choose another folder") from None
-        link, shared = place / name, Path(os.path.relpath(folder / name, place))
+        # Relative, so that the study may be moved; `runs` may itself be a link to another disk.
+        link = place / name
+        shared = os.path.relpath((folder / name).resolve(), place.resolve())
         with suppress(OSError):  # a folder of its own, or this system forbids: made once more
             if link.is_symlink():  # from a call that died; the study may have been moved since
                 link.unlink()
