@@ -86,6 +86,15 @@ def test_frames_are_decoded_once(tmp_path, write_clip, monkeypatch):
     assert again.image(frames[2]).shape == (1, 3, *SIZE)
 
 
+def test_what_a_killed_writer_left_goes_when_frames_are_prepared(tmp_path):
+    left = tmp_path / "store" / f".{'a' * 16}.partial"
+    left.parent.mkdir()
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    FrameStore(tmp_path / "store").prepare([])
+    assert not left.exists()
+
+
 def test_a_file_that_changed_is_decoded_anew(tmp_path, noise):
     frame = picture_frame(tmp_path / "a.png")
     write_picture(noise(0), frame.path)

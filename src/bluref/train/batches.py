@@ -147,7 +147,7 @@ def anchor_of(recipe: Recipe, found: TrainingData) -> float:
         return ANCHOR
     batch = recipe.batch or BATCH
     # A whole number of items, that processes part alike, and never all of them.
-    return min(int(batch * MORE), batch - 1) / batch
+    return int(batch * MORE) / batch
 
 
 def synthesises(recipe: Recipe, found: TrainingData) -> bool:

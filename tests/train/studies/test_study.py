@@ -278,14 +278,22 @@ def test_what_was_made_of_the_footage_is_shared_and_gone_at_the_end(
 
 @pytest.mark.parametrize("lent", ["frames", "motion"])
 def test_a_study_that_was_moved_half_way_shares_from_where_it_is_now(
-    training, study, tmp_path, lent
+    training, study, tmp_path, monkeypatch, lent
 ):
+    seen = []
+
+    def train(data, run, recipe, **options):
+        seen.append((run / lent).resolve())
+        return training(data, run, recipe, **options)
+
+    monkeypatch.setattr(module, "train", train)
     first = tmp_path / "study" / "runs" / NAMES[0]
     first.mkdir(parents=True)
     (first / lent).symlink_to(tmp_path / "nowhere", target_is_directory=True)
     done = run_study(study, tmp_path / "study")
     assert done.finished
     assert done.failed == []
+    assert set(seen) == {tmp_path / "study" / lent}
     assert not (tmp_path / "nowhere").exists()
 
 
