@@ -30,6 +30,14 @@ def test_the_drawing_is_written_and_the_match_told(pictures, tmp_path, capsys):
     assert width >= 3 * 92
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_picture_is_never_drawn_over(pictures, capsys, which):
+    before = read_picture(pictures[which])
+    assert main(["match", *pictures, "-o", pictures[which]]) == 2
+    assert "is one of the pictures" in capsys.readouterr().err
+    assert torch.equal(read_picture(pictures[which]), before)
+
+
 def test_json_is_one_object_on_stdout(pictures, tmp_path, capsys):
     out = tmp_path / "match.png"
     assert main(["match", *pictures, "-o", str(out), "--json", "--matcher", "dis-fast"]) == 0

@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 from itertools import pairwise
@@ -147,6 +148,59 @@ def test_pictures_of_another_clip_of_that_name_are_made_anew(tmp_path):
     assert pictures
     for picture in pictures:
         torch.testing.assert_close(read_picture(picture), seen[int(picture.stem)])
+
+
+def test_copies_never_go_where_ones_own_pictures_lie(tmp_path):
+    own = tmp_path / "project" / "frames" / "walk"
+    for place, image in enumerate(panned(WAVE, size=SMALL)):
+        write_picture(image, own / f"{place:06d}.png")
+    before = {path: path.read_bytes() for path in own.iterdir()}
+    with pytest.raises(UserError, match="holds pictures of its own"):
+        curate([own.parent], tmp_path / "project", CurateConfig(extract=True))
+    assert {path: path.read_bytes() for path in own.iterdir()} == before
+
+
+def test_copies_are_never_made_of_themselves(tmp_path):
+    for place, image in enumerate(panned(WAVE, size=SMALL)):
+        write_picture(image, tmp_path / "clips" / "walk" / f"{place:06d}.png")
+    data = tmp_path / "data"
+    curate([tmp_path / "clips"], data, CurateConfig(extract=True))
+    copies = {path: path.read_bytes() for path in (data / "frames" / "walk").glob("*.png")}
+    shutil.rmtree(tmp_path / "clips")
+    with pytest.raises(UserError, match="holds pictures of its own"):
+        curate([data / "frames"], data, CurateConfig(extract=True))
+    assert len(copies) > 4
+    assert {path: path.read_bytes() for path in copies} == copies
+
+
+@pytest.mark.parametrize("name", ["IMG{:014d}", "{:019d}", "clip 2024-01-31 {:013d}"])
+def test_names_that_are_clocks_are_counted_by_place(tmp_path, name):
+    for place, image in enumerate(panned(WAVE, size=SMALL)):
+        stamp = name.format(20240131123456 if "14" in name else 1706700000000 + 33 * place)
+        write_picture(image, tmp_path / "walk" / f"{stamp}{place if '14' in name else ''}.png")
+    curate([tmp_path / "walk"], tmp_path / "data")
+    assert [row.index for row in read_table(tmp_path / "data")] == list(range(len(WAVE)))
+
+
+def test_clips_that_differ_in_blanks_are_kept_apart(tmp_path):
+    for name in ("walk", "walk ", " walk"):
+        for place, image in enumerate(panned(WAVE[:4], size=SMALL)):
+            write_picture(image, tmp_path / "clips" / name / f"{place}.png")
+    curate([tmp_path / "clips"], tmp_path / "data")
+    assert {row.clip for row in read_table(tmp_path / "data")} == {"walk", "walk-2", "walk-3"}
+
+
+def test_a_name_that_is_no_text_is_told(tmp_path):
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/clips/caf\xe9"))
+    try:
+        odd.mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    write_picture(torch.rand(1, 3, 8, 8), odd / "0.png")
+    with pytest.raises(UserError, match=r"caf\\xe9 is not UTF-8"):
+        find_clips(tmp_path / "clips")
+    with pytest.raises(UserError, match=r"caf\\xe9 is not UTF-8"):
+        curate([tmp_path / "clips"], tmp_path / "data")
 
 
 def test_a_position_beyond_the_film_is_told_with_its_line(clips, tmp_path):

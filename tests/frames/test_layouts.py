@@ -1,9 +1,10 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
 from bluref.errors import UserError
-from bluref.frames.layouts import detect_layout, find_clips, frame_numbers
+from bluref.frames.layouts import detect_layout, find_clips, frame_numbers, own_name
 
 NAMES = [f"{i:06d}.png" for i in range(6)]
 
@@ -207,6 +208,15 @@ def test_the_layout_is_told_from_the_folder_names(tmp_path, folders, layout):
     for folder in folders:
         (tmp_path / folder).mkdir(parents=True)
     assert detect_layout(tmp_path) == layout
+
+
+def test_a_folder_has_its_own_name_however_it_is_given(tmp_path, monkeypatch):
+    inner = tmp_path / "trip" / "inner"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    assert [own_name(Path(p)) for p in (".", "..", "../inner", str(inner))] == [
+        *("inner", "trip"), *("inner", "inner"),
+    ]  # fmt: skip
 
 
 def test_the_last_number_in_a_name_is_the_frame_number():

@@ -38,6 +38,23 @@ def test_a_demo_run_again_finds_its_work_done(tiny, tmp_path):
     assert (tmp_path / "demo" / "run" / "last" / "meta.json").stat().st_mtime_ns >= before
 
 
+def test_a_demo_that_was_interrupted_while_it_filmed_begins_anew(tmp_path, monkeypatch):
+    def films(stills, out, config):
+        assert not out.exists()
+        (out / "train").mkdir(parents=True)
+        if not filmed:
+            filmed.append(out)
+            raise KeyboardInterrupt
+
+    filmed = []
+    monkeypatch.setattr(demo, "simulate_stills", films)
+    with pytest.raises(KeyboardInterrupt):
+        demo._film(tmp_path / "demo" / "footage")
+    assert not (tmp_path / "demo" / "footage").exists()
+    demo._film(tmp_path / "demo" / "footage")
+    assert [path.name for path in (tmp_path / "demo").iterdir()] == ["footage"]
+
+
 def test_the_bound_is_left_out_unless_asked_for(tiny, tmp_path):
     assert demo.run_demo(tmp_path / "demo").psnr_bound is None
 

@@ -26,6 +26,7 @@ from bluref.report.page.page_examples import find_examples
 from bluref.report.page.page_facts import read_facts
 from bluref.report.page.page_recipe import command
 from bluref.restore.deblurrer import Deblurrer
+from bluref.restore.work.inputs import Failure
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 from bluref.train.with_references import prepare_references, with_those_between
@@ -291,6 +292,21 @@ def test_what_cannot_be_mended_is_told_at_once(tmp_path, names, problem):
     with pytest.raises(UserError, match=problem):
         mend([tmp_path / name for name in names], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("inside", ["mended", "far/below", "."])
+def test_an_output_inside_a_clip_is_refused(tmp_path, inside):
+    clip = tmp_path / "clip"
+    write_picture(torch.rand(1, 3, 8, 8), clip / "0.png")
+    with pytest.raises(UserError, match=r"the output \S* lies in the clip"):
+        mend([clip], clip / inside)
+    assert [path.name for path in clip.iterdir()] == ["0.png"]
+
+
+def test_what_could_neither_be_looked_at_nor_deblurred_is_told_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    twice = [Failure(str(tmp_path / "a.png"), "broken"), Failure("a.png", "torn")]
+    assert module._once([*twice, Failure("b.png", "x")]) == (twice[0], Failure("b.png", "x"))
 
 
 def test_the_clip_itself_is_never_replaced(film, tmp_path):

@@ -6,6 +6,7 @@ import torch
 from bluref.errors import UserError
 from bluref.match.dis import DISMatcher
 from bluref.match.protocol import Match
+from bluref.report import flow_picture
 from bluref.report.before_after import CAPTION_HEIGHT, Row, before_after
 from bluref.report.contact_sheet import contact_sheet, trust_colours
 from bluref.report.curves import draw_curves
@@ -50,6 +51,20 @@ def test_a_picture_matched_with_itself_is_covered_and_still():
     drawn = match_pair(texture, texture, DISMatcher())
     assert drawn.coverage > 0.95
     assert drawn.median_motion < 0.1
+
+
+def test_of_a_large_picture_some_lengths_tell_the_scale(monkeypatch):
+    asked = []
+    real = torch.Tensor.quantile
+    monkeypatch.setattr(flow_picture, "ENOUGH", 50)
+    monkeypatch.setattr(
+        torch.Tensor, "quantile", lambda self, q: asked.append(self.numel()) or real(self, q)
+    )
+    flow = torch.full((1, 2, 30, 40), 3.0)
+    sure = torch.ones(1, 1, 30, 40)
+    drawn = flow_picture.match_picture(*torch.rand(2, 1, 3, 30, 40), Match(flow, sure, sure > 0))
+    assert drawn.isfinite().all()
+    assert 50 <= asked[0] <= 100
 
 
 def test_pictures_of_different_size_are_not_matched():

@@ -37,11 +37,15 @@ class Options:
 
 def run(options: Options) -> int:
     """Match, draw, tell."""
+    from bluref.errors import UserError
     from bluref.match.named import matcher_named
     from bluref.media.picture import read_picture, write_picture
     from bluref.report.flow_picture import match_pair
     from bluref.weights.device import usable_device
 
+    for picture in (options.target, options.reference):
+        if options.out.exists() and picture.exists() and options.out.samefile(picture):
+            raise UserError(f"{options.out} is one of the pictures", "name another output")
     matcher = matcher_named(options.matcher, device=usable_device(options.device))
     target, reference = read_picture(options.target), read_picture(options.reference)
     drawn = match_pair(target, reference, matcher)

@@ -35,7 +35,8 @@ def extract(
         the rows, those of written frames pointing to the pictures.
 
     Raises:
-        UserError: the disk is full, or a frame cannot be read any more.
+        UserError: the disk is full, a frame cannot be read any more, or a folder that copies would
+            go to holds pictures already that are none.
     """
     targets = {
         place: out.absolute() / FRAMES / row.clip / f"{row.index:06d}.png"
@@ -73,11 +74,12 @@ def _forget_others(rows: Sequence[FrameRow], targets: Mapping[int, Path]) -> Non
     """Remove the pictures of clips that are not what they were made from, and say what is to come.
 
     Raises:
-        UserError: a file of a clip is gone, or the folder cannot be written.
+        UserError: a file of a clip is gone, the folder cannot be written, or is not ours.
     """
     files: dict[Path, set[Path]] = {}
     for place, target in targets.items():
         files.setdefault(target.parent, set()).add(rows[place].file)
+    _refuse_foreign(files)
     for folder, sources in files.items():
         origin = folder / ORIGIN
         now = _digest(sources)
@@ -86,6 +88,22 @@ def _forget_others(rows: Sequence[FrameRow], targets: Mapping[int, Path]) -> Non
         for picture in folder.glob("*.png"):
             picture.unlink()
         write_text_whole(origin, now)
+
+
+def _refuse_foreign(files: Mapping[Path, set[Path]]) -> None:
+    """Refuse to write where somebody's own pictures lie, before any is touched."""
+    read = {parent for sources in files.values() for file in sources for parent in _around(file)}
+    for folder in files:
+        others = not (folder / ORIGIN).exists() and any(folder.glob("*.png"))
+        if others or folder.resolve() in read:
+            raise UserError(
+                f"copies would go to {folder}, which holds pictures of its own",
+                "name another output folder, or leave --extract out",
+            )
+
+
+def _around(file: Path) -> tuple[Path, ...]:
+    return tuple(file.resolve().parents)
 
 
 def _digest(files: Iterable[Path]) -> str:

@@ -12,6 +12,7 @@ Any of them but the last may stand inside `train/` and `test/`. A clip is a fold
 video file.
 """
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -22,6 +23,9 @@ from bluref.frames.curated import read_curated
 from bluref.frames.frame_table import TABLE
 from bluref.media.picture import list_pictures
 from bluref.media.video import is_video, probe_video
+
+# Of the number in the name of a frame; longer ones are dates, or clocks.
+MOST_DIGITS = 9
 
 Layout = str
 LAYOUTS: tuple[Layout, ...] = ("auto", "gopro", "rb2v", "phonecraft", "clips", "curated")
@@ -144,7 +148,7 @@ def _clip_frames(root: Path, *, prefix: str = "") -> dict[str, dict[int, Frame]]
     clips: dict[str, dict[int, Frame]] = {}
     for path in [*_entries(root), root]:
         if path.is_dir():
-            name = prefix + path.absolute().name
+            name = prefix + own_name(path)
             frames = _pictures_as_frames(name, path)
         elif is_video(path):
             name = prefix + path.stem
@@ -162,10 +166,33 @@ def _clip_frames(root: Path, *, prefix: str = "") -> dict[str, dict[int, Frame]]
 def _entries(folder: Path) -> list[Path]:
     """What lies in a folder, by name; hidden files and folders are none of ours."""
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise UserError(
             f"cannot list {folder}: {error.strerror}", "check the path, and the tree or --layout"
+        ) from None
+    for path in found:
+        refuse_unreadable_name(path)
+    return found
+
+
+def own_name(path: Path) -> str:
+    """What a file or folder is called, also if it is given as `.` or `..`."""
+    return Path(os.path.abspath(path)).name  # noqa: PTH100 - links keep the name that they have
+
+
+def refuse_unreadable_name(path: Path) -> None:
+    """Refuse a name that no table, message or page could hold.
+
+    Raises:
+        UserError: it is not UTF-8.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        told = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise UserError(
+            f"the name {told} is not UTF-8", "rename it; for many at once, convmv -f latin1 -t utf8"
         ) from None
 
 
@@ -173,6 +200,7 @@ def pictures_by_stem(folder: Path) -> dict[str, Path]:
     """The pictures of a folder by stem, in natural order: a frame keeps its name as PNG or JPEG."""
     pictures: dict[str, Path] = {}
     for path in list_pictures(folder):
+        refuse_unreadable_name(path)
         other = pictures.setdefault(path.stem, path)
         if other is not path:
             raise UserError(f"{path} and {other} bear the same name", "keep one of the two")
@@ -193,7 +221,8 @@ def video_frames(name: str, path: Path) -> dict[int, Frame]:
 def frame_numbers(stems: Iterable[str]) -> dict[str, int]:
     """The frame number of each file stem: its last run of digits, or its place if that fails.
 
-    Places are used for the whole clip as soon as one stem has no digits or two share a number.
+    Places are used for the whole clip as soon as one stem has no digits, two share a number, or one
+    is too long for a count of frames: dates and clocks are none.
 
     Args:
         stems: in the order in which places are given.
@@ -201,6 +230,6 @@ def frame_numbers(stems: Iterable[str]) -> dict[str, int]:
     ordered = list(stems)
     found = [re.search(r"(\d+)\D*$", stem) for stem in ordered]
     numbers = [int(match[1]) for match in found if match]
-    if len(set(numbers)) == len(ordered):
+    if len(set(numbers)) == len(ordered) and max(numbers, default=0) < 10**MOST_DIGITS:
         return dict(zip(ordered, numbers, strict=True))
     return {stem: place for place, stem in enumerate(ordered)}

@@ -10,7 +10,12 @@ import torch.nn.functional as F
 
 from bluref.errors import UserError
 from bluref.frames.curation import LeftOut
-from bluref.frames.layouts import frame_numbers, pictures_by_stem
+from bluref.frames.layouts import (
+    frame_numbers,
+    own_name,
+    pictures_by_stem,
+    refuse_unreadable_name,
+)
 from bluref.frames.measured import Looked
 from bluref.media.picture import is_picture, list_pictures, read_picture
 from bluref.media.video import is_video, probe_video, stream_grey
@@ -126,7 +131,8 @@ def find_sources(paths: Sequence[Path], *, leave_out: Path) -> tuple[list[Source
     found, failed = _named(paths, leave_out.resolve())
     sources: dict[str, Source] = {}
     for path, pictures in found:
-        name = _unused(path.absolute().name if pictures else path.stem, sources)
+        refuse_unreadable_name(path)
+        name = _unused(own_name(path) if pictures else path.stem, sources)
         try:
             sources[name] = Source(name, path.absolute(), _numbered(path, pictures))
         except UserError as error:
@@ -191,7 +197,7 @@ def _numbered(folder: Path, pictures: Sequence[Path]) -> dict[int, Path]:
 
 def _unused(name: str, taken: dict[str, Source]) -> str:
     count = 2
-    unused = name
+    name = unused = name.strip() or "clip"  # tables are read without the blanks around a name
     while unused in taken:
         unused, count = f"{name}-{count}", count + 1
     return unused

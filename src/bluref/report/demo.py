@@ -96,10 +96,8 @@ def run_demo(
     started = time.monotonic()
     footage, run = folder / "footage", folder / "run"
     if not (footage / MANIFEST).exists():
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"{folder} is not an empty folder", "remove it, or name another one")
         tell("filming photographs with a shaking hand")
-        simulate_stills(_stills(), footage, FOOTAGE)
+        _film(footage)
     tell("training without pairs")
     keeper = _KeepWarmStart(folder / "warm_start", observer or Observer())
     _train_or_go_on(footage, run, RECIPE, keeper)
@@ -123,6 +121,21 @@ def run_demo(
         picture=picture,
         report=report,
     )
+
+
+def _film(footage: Path) -> None:
+    """Make the footage; it appears whole, so that an interrupted demo begins anew with it.
+
+    Raises:
+        UserError: there is something else in the folder of the demo, or it cannot be written.
+    """
+    folder, partial = footage.parent, footage.with_name("footage.partial")
+    if folder.exists() and (not folder.is_dir() or set(folder.iterdir()) - {partial}):
+        raise UserError(f"{folder} is not an empty folder", "remove it, or name another one")
+    if partial.is_dir():
+        shutil.rmtree(partial)
+    simulate_stills(_stills(), partial, FOOTAGE)
+    partial.rename(footage)
 
 
 def _train_or_go_on(footage: Path, run: Path, recipe: Recipe, observer: Observer) -> None:

@@ -13,6 +13,8 @@ from bluref.match.protocol import Match, Matcher
 
 # Displacement in pixels that is drawn at full saturation is this quantile of the trusted ones.
 FULL_SATURATION = 0.95
+# Pixels that are enough to tell it.
+ENOUGH = 1_000_000
 
 
 # Confidence from which a pixel counts as matched (paper Sec. 3.4).
@@ -83,6 +85,7 @@ def match_picture(
     """
     lengths = match.flow.norm(dim=1, keepdim=True)
     trusted = lengths[match.confidence > 0.5]
+    trusted = trusted[:: max(1, trusted.numel() // ENOUGH)]
     largest = float(trusted.quantile(FULL_SATURATION)) if trusted.numel() else 1.0
     confidence = match.confidence
     colours = flow_colours(match.flow, largest=max(largest, 1.0))

@@ -14,6 +14,7 @@ from bluref.errors import UserError
 from bluref.frames.curate import curate, is_edited
 from bluref.frames.curation import CurateConfig, CurateReport
 from bluref.frames.frame_table import TABLE, read_table
+from bluref.frames.layouts import own_name
 from bluref.report.curated_pictures import draw_curated
 from bluref.report.mended import DATA, RUN
 from bluref.report.page.page import try_page
@@ -130,7 +131,7 @@ def mend(
     before, after = _agreement(result)
     return MendReport(
         outputs=tuple(target for target in targets.values() if target.exists()),
-        failed=(*unread, *(failure for report in reports for failure in report.failed)),
+        failed=_once([*unread, *(failure for report in reports for failure in report.failed)]),
         run=out / RUN,
         report=page,
         agreement_before=before,
@@ -139,6 +140,14 @@ def mend(
         deblurred=tuple(reports),
         seconds=time.monotonic() - started,
     )
+
+
+def _once(failures: Sequence[Failure]) -> tuple[Failure, ...]:
+    """What could not be looked at could not be deblurred either."""
+    by_file: dict[Path, Failure] = {}
+    for failure in failures:
+        by_file.setdefault(Path(failure.path).absolute(), failure)
+    return tuple(by_file.values())
 
 
 def _deblurrer(run: Path, config: MendConfig) -> Deblurrer:
@@ -170,9 +179,14 @@ def _targets(clips: Sequence[Path], out: Path) -> dict[Path, Path]:
     for clip in clips:
         if not clip.exists():
             raise UserError(f"{clip} does not exist", "check the path")
-        target = out / clip.absolute().name
+        target = out / own_name(clip)
         if target in targets.values() or target.name in (DATA, RUN):
             raise UserError(f"the mended {clip} would be {target}, which is taken", "rename it")
+        if clip.is_dir() and clip.resolve() in (out.resolve(), *out.resolve().parents):
+            raise UserError(
+                f"the output {out} lies in the clip {clip}",
+                "name an output folder elsewhere: what it holds would be taken for frames",
+            )
         if target.exists() and target.samefile(clip):
             raise UserError(f"{target} is the clip itself", "name another output folder")
         targets[clip] = target

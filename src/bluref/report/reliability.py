@@ -32,7 +32,7 @@ def draw_reliability(bins: Mapping[str, Mapping[str, Reliability]], picture: Pat
             area = FULL_MARKER * counted.count[some] / counted.count.sum()
             line = axes.plot(x, y, label=f"{name} (error {counted.error:.3f})")[0]
             axes.scatter(x, y, s=area.tolist(), color=line.get_color(), alpha=0.6)
-        axes.set_title(matcher, fontsize=10)
+        axes.set_title(matcher, fontsize=10, parse_math=False)
         axes.set_box_aspect(1)
         axes.set_xlabel("claimed probability")
         axes.legend(fontsize=8)

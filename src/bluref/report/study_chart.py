@@ -47,7 +47,7 @@ def draw_table(results: Sequence[Result], picture: Path) -> None:
             if len(values) > 1:
                 axes.plot(statistics.fmean(values), place, "|", markersize=12, color="C0")
             axes.plot(values, [place] * len(values), "o", markersize=5, alpha=0.8, color="C0")
-        axes.set_yticks(range(len(labels)), labels, fontsize=8)
+        axes.set_yticks(range(len(labels)), labels, fontsize=8, parse_math=False)
         axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
         axes.grid(axis="y", color="0.92")
         axes.set_axisbelow(True)
@@ -78,7 +78,9 @@ def draw_targets(metrics: Mapping[str, Metrics], picture: Path) -> None:
     axes = figure.add_subplot()
     strokes = itertools.product(_STROKES, colormaps["tab20"].colors)  # type: ignore[attr-defined]
     for (name, rows), (stroke, colour) in zip(shown.items(), itertools.cycle(strokes)):
-        axes.plot(*_by_round(rows), stroke, marker="o", label=name, color=colour)
+        axes.plot(
+            *_by_round(rows), stroke, marker="o", label=name.replace("$", r"\$"), color=colour
+        )
         steps, values = zip(*column(rows, "target_psnr_truth"), strict=True)
         axes.plot(steps, values, ".", markersize=3, alpha=0.4, color=colour)
     axes.set_xlabel("steps")

@@ -29,7 +29,7 @@ class StudyWatch(Watch, StudyObserver):
 
     def on_run(self, name: str, place: int, of: int) -> None:
         """Say which."""
-        self.console.print(f"{name}: {place} of {of}", highlight=False)
+        self.say(f"{name}: {place} of {of}")
 
     def on_judge(self, done: int, total: int) -> None:
         """Show how many pictures are measured."""

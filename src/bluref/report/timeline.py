@@ -56,7 +56,8 @@ def draw_timeline(rows: Sequence[FrameRow], picture: Path) -> None:
         for before, after in pairwise(rows):
             if after.shot != before.shot:
                 axes.axvline(after.index, color="0.3", linewidth=0.8, linestyle="--")
-    sharpness.set_title(f"{rows[0].clip} (dotted: best of the scene)", fontsize=9, loc="left")
+    title = f"{rows[0].clip} (dotted: best of the scene)"
+    sharpness.set_title(title, fontsize=9, loc="left", parse_math=False)
     sharpness.set_ylabel("sharpness")
     sharpness.legend(fontsize=8, ncols=3, loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
     motion.set_ylabel("motion, px")

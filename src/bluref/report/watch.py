@@ -33,7 +33,7 @@ class Watch(Observer):
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -107,9 +107,7 @@ class Watch(Observer):
             parts.append(f"against truth {row['output_psnr_truth']:.2f} dB")
         self._note = ", ".join(parts)
         if not self.console.is_terminal:
-            self.console.print(
-                f"step {row['step']} ({row['phase']}): {self._note}", highlight=False
-            )
+            self.say(f"step {row['step']} ({row['phase']}): {self._note}")
 
     def on_validation(self, step: int, columns: Mapping[str, float], best: bool) -> None:
         """Tell what frames held back say."""
@@ -118,7 +116,7 @@ class Watch(Observer):
         parts = [f"{what} {dB:+.2f} dB" for what, dB in told.items() if not math.isnan(dB)]
         said = ", ".join(parts) + " over the blurry frames"
         kept = ", the best so far" if best else ""
-        self.console.print(f"held back, after {step} steps: {said}{kept}", highlight=False)
+        self.say(f"held back, after {step} steps: {said}{kept}")
 
     def on_snapshot(self, snapshot: Snapshot) -> None:
         """Draw the contact sheet, and the curves so far."""
@@ -140,7 +138,7 @@ class Watch(Observer):
 
     def on_message(self, text: str) -> None:
         """Print it."""
-        self.console.print(text, highlight=False)
+        self.say(text)
 
     def on_page(self, done: int, total: int) -> None:
         """Show how many frames are judged for the run's page."""
@@ -149,6 +147,10 @@ class Watch(Observer):
     def on_end(self, folder: Path) -> None:
         """Draw the last curves."""
         draw_curves(folder / "metrics.csv", folder / "curves.png")
+
+    def say(self, text: str) -> None:
+        """Print a line as it is: paths may hold brackets, and commands are not cut in two."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, what: str, done: int, total: int | None) -> None:
         """Move the bar of something that goes on, and make one for it the first time.
@@ -161,4 +163,4 @@ class Watch(Observer):
         if what not in self._tasks:
             self._tasks[what] = self.progress.add_task(what, total=total, note="")
         note = self._note if what == "training" else ""
-        self.progress.update(self._tasks[what], completed=done, note=note)
+        self.progress.update(self._tasks[what], completed=done, total=total, note=note)

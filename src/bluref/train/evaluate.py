@@ -127,7 +127,7 @@ def evaluate_pairs(
         tell: called with (done, all).
 
     Raises:
-        UserError: a picture cannot be read, or a pair differs in size.
+        UserError: a picture cannot be read or is too small for SSIM, or a pair differs in size.
     """
     by_clip: dict[str, list[tuple[Scores, Scores]]] = {}
     worst: dict[str, Worst] = {}
@@ -136,6 +136,11 @@ def evaluate_pairs(
         if image.shape != sharp.shape:
             raise UserError(
                 f"{blurry.path} and {truth.path} differ in size", "give pictures of one size"
+            )
+        if min(image.shape[-2:]) < ssim_module.SIZE:
+            raise UserError(
+                f"{blurry.path} is too small to be measured",
+                f"give pictures of at least {ssim_module.SIZE} pixels each way",
             )
         output = psnr_module.on_8_bit(deblur(image))
         by_clip.setdefault(blurry.clip, []).append((_score(output, sharp), _score(image, sharp)))
@@ -169,8 +174,10 @@ def paired_frames(
     """Every n-th blurry frame of every clip with its true sharp version.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or n is less than 1.
     """
+    if every < 1:
+        raise UserError(f"every is {every}", "it must be at least 1")
     pairs = []
     for clip in find_clips(data, part=part, layout=layout):
         paired = [i for i in sorted(clip.blurry) if i in clip.truth]

@@ -17,6 +17,8 @@ from bluref.errors import UserError
 from bluref.frames.crops import Crop
 from bluref.frames.store import FrameStore
 from bluref.media.picture import write_picture
+from bluref.report.page import page as page_module
+from bluref.report.page import page_input
 from bluref.report.page.page import render, try_page, write_page
 from bluref.report.page.page_examples import Examples, find_examples
 from bluref.report.page.page_facts import read_facts
@@ -249,6 +251,40 @@ def test_a_folder_without_a_run_is_told(tmp_path):
     said = []
     assert try_page(tmp_path, complain=said.append) is None
     assert "holds no run" in said[0]
+
+
+def test_a_full_disk_takes_the_page_and_not_the_run(trained, monkeypatch):
+    def full(run, **options):
+        raise OSError(28, "No space left on device", "/tmp/x")
+
+    monkeypatch.setattr(page_module, "write_page", full)
+    said = []
+    assert try_page(trained[0], complain=said.append) is None
+    assert "No space left on device: /tmp/x" in said[0]
+    assert "bluref report" in said[0]
+
+
+def test_the_table_of_roles_is_read_as_training_reads_it(trained, tmp_path):
+    (tmp_path / "recipe.yaml").write_text((trained[0] / "recipe.yaml").read_text("utf-8"))
+    for name in "abc":
+        (tmp_path / f"{name}.png").touch()
+    lines = [
+        "clip;index;role;file",
+        "one;3;Sharp;a.png",
+        "two;0;blurry;b.png",
+        "one;1;blurry;c.png",
+    ]
+    (tmp_path / "frames.csv").write_text("\n".join(lines) + "\n")
+    read = read_facts(tmp_path, data=tmp_path)
+    assert not [note for note in read.notes if "frames.csv" in note]
+    assert [(row["clip"], row["index"], row["role"]) for row in read.frames] == [
+        ("one", "3", "sharp"), ("two", "0", "blurry"), ("one", "1", "blurry"),
+    ]  # fmt: skip
+    drawn = page_input._timelines(read.frames)
+    words = ["".join(figure.itertext()) for figure in drawn if figure.tag == "figure"]
+    assert ["1 sharp, 1 blurry" in text for text in words] == [True, False]
+    (tmp_path / "frames.csv").write_text("clip;index;role\n")
+    assert "no column 'file'" in read_facts(tmp_path, data=tmp_path).notes[-1]
 
 
 def test_damaged_files_are_left_out_and_named(trained, tmp_path):

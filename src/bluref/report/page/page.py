@@ -170,4 +170,7 @@ def try_page(
         return write_page(run, tell=tell)
     except UserError as error:
         complain(f"no report: {error.problem} (fix: {error.fix})")
-        return None
+    except OSError as error:
+        reason = f"{error.strerror or error}: {error.filename or 'a temporary file'}"
+        complain(f"no report: {reason} (fix: mend that, and run bluref report {run})")
+    return None

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bluref.errors import UserError
+from bluref.frames.frame_table import COLUMNS, TABLE, read_table
 from bluref.train.metrics import read_metrics
 from bluref.train.recipe_file import read_run
 
@@ -75,7 +77,7 @@ def read_facts(run: Path, *, data: Path | None = None) -> RunFacts:
         metrics=metrics,
         check=_object(run / "check.json", notes),
         validation=_rows(run / "validation.csv", ("step", "clip", "index"), notes),
-        frames=_rows(data / "frames.csv", ("clip", "index", "role"), notes),
+        frames=_roles(data, notes),
         notes=notes,
     )
 
@@ -99,6 +101,19 @@ def _object(path: Path, notes: list[str]) -> Mapping[str, Any] | None:
         return loaded
     notes.append(f"{path.name} cannot be read and is left out")
     return None
+
+
+def _roles(data: Path, notes: list[str]) -> list[dict[str, str]]:
+    """The table of the footage, if it was curated, read as training reads it."""
+    if not (data / TABLE).is_file():
+        return []
+    try:
+        table = read_table(data)
+    except UserError as error:
+        notes.append(f"{TABLE} cannot be read and is left out: {error.problem}")
+        return []
+    told = [{name: getattr(row, name) for name in COLUMNS} for row in table]
+    return [{n: "" if v is None else str(v) for n, v in row.items()} for row in told]
 
 
 def _rows(path: Path, needed: tuple[str, ...], notes: list[str]) -> list[dict[str, str]]:

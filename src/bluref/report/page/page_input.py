@@ -106,7 +106,10 @@ def _coverage(shares: Sequence[float]) -> ET.Element:
 
 
 def _timelines(rows: Sequence[Row]) -> list[ET.Element]:
-    clips = {name: list(group) for name, group in groupby(rows, key=lambda row: row["clip"])}
+    clips: dict[str, list[Row]] = {}
+    for row in rows:  # which a spreadsheet may have sorted otherwise
+        clips.setdefault(row["clip"], []).append(row)
+    clips = {n: sorted(found, key=lambda row: number(row, "index")) for n, found in clips.items()}
     legend = tag("ul", class_="legend")
     for role in ROLES:
         put(legend, tag("li", tag("i", class_=f"swatch {role}"), role))
