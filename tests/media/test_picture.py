@@ -388,3 +388,9 @@ def test_a_picture_is_known_by_its_suffix_in_either_case():
     assert is_picture("dir/a.b.tiff")
     assert not is_picture("a.mp4")
     assert not is_picture("png")
+
+
+def test_maps_of_trust_beside_their_pictures_are_no_pictures(tmp_path):
+    for name in ("a.png", "a.png.trust.png", "b.png.trust.png"):
+        write_picture(torch.rand(1, 3, 8, 8), tmp_path / name)
+    assert [path.name for path in list_pictures(tmp_path)] == ["a.png", "b.png.trust.png"]

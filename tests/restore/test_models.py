@@ -4,6 +4,7 @@ import types
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from bluref.degrade.motion import Motion, Shutter, expose_along
 from bluref.errors import UserError
@@ -245,3 +246,11 @@ def test_the_network_that_comes_along_sharpens_what_was_moved():
     inner = (..., slice(16, -16), slice(16, -16))
     before, after = ((x - sharp)[inner].square().mean() for x in (blurry, output))
     assert after < 0.9 * before
+
+
+def test_published_weights_without_a_description_are_told_how_to_be_converted(tmp_path):
+    path = tmp_path / "NAFNet.safetensors"
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(UserError, match=r"no NAFNet\.json beside it") as caught:
+        find_model(path)
+    assert f"bluref import {path}" in caught.value.fix

@@ -27,6 +27,8 @@ from bluref.media.whole import whole_file
 
 MAX_PIXELS = 200_000_000
 """Largest picture or video frame that is decoded by default, in pixels (height times width)."""
+TRUST_MAP = ".trust.png"
+"""Behind the name of a picture: its map of trust."""
 
 _FORMATS = {
     ".png": "PNG",
@@ -80,7 +82,8 @@ def is_picture(path: Path | str) -> bool:
 def list_pictures(folder: Path | str, *, recursive: bool = False) -> list[Path]:
     """Pictures in a folder in natural order: `frame2.png` comes before `frame10.png`.
 
-    Hidden files and folders (`.name`) are left out, so unfinished outputs never count as pictures.
+    Hidden files and folders (`.name`) are left out, so unfinished outputs never count as pictures;
+    so are maps of trust beside the picture that they are of.
     A folder without pictures gives an empty list.
 
     Args:
@@ -98,7 +101,8 @@ def list_pictures(folder: Path | str, *, recursive: bool = False) -> list[Path]:
             f"cannot list {folder}: {_reason(error)}", "point at an existing folder of pictures"
         ) from error
     pictures = []
-    for name in sorted(names, key=natural_order):
+    maps = {f"{name}{TRUST_MAP}" for name in names}
+    for name in sorted(set(names) - maps, key=natural_order):
         entry = folder / name
         if name.startswith("."):
             continue

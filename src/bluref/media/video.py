@@ -53,11 +53,15 @@ _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,a
 _CONVERT = "put it into an .mp4 or .mkv file: ffmpeg -i FILE -c copy FILE.mkv"
 _RENAME = "give it the suffix of its kind, and it is read as a picture"
 # How files begin that are something else, whatever their names say, what it is and what to do.
-_OTHERS: tuple[tuple[tuple[bytes, ...], str, str], ...] = (
+_Kinds = tuple[tuple[tuple[bytes, ...], str, str], ...]
+_FILMS: _Kinds = (
     ((b"FLV\x01",), "Flash video", _CONVERT),
     ((b"\x06\x0e\x2b\x34",), "MXF", _CONVERT),
     ((b"nut/multimedia",), "NUT", _CONVERT),
     ((b"OggS",), "Ogg", _CONVERT),
+)
+_OTHERS: _Kinds = (
+    *_FILMS,
     ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*"), "a picture", _RENAME),
     ((b"#EXTM3U", b"ffconcat"), "a list of other files", "name those files themselves"),
 )
@@ -327,9 +331,17 @@ def open_container(path: Path | str) -> Iterator[av.container.InputContainer]:
             yield container
 
 
-def _of_another_kind(path: Path, beginning: bytes) -> UserError | None:
+def foreign_footage(path: Path) -> UserError | None:
+    """What to tell of a film of a kind that is not read here; None where it is none of those."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return _of_another_kind(path, file.read(16), _FILMS)
+
+
+def _of_another_kind(path: Path, beginning: bytes, kinds: _Kinds = _OTHERS) -> UserError | None:
     """What to tell of a file that may be whole, but is no footage that is read here."""
-    for marks, kind, fix in _OTHERS:
+    for marks, kind, fix in kinds:
         if beginning.startswith(marks):
             return UserError(f"{path} is {kind}, which is not read here as footage", fix)
     return None

@@ -66,6 +66,11 @@ def whole_file(path: Path | str) -> Iterator[Path]:
         raise _cannot_write(path, error) from error
 
 
+def is_of_the_place(number: int) -> bool:
+    """Whether a number of an error tells of the place that is written to: a full disk, and such."""
+    return number in _FIXES
+
+
 def write_text_whole(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8 with `whole_file`; line ends are kept as they are."""
     with whole_file(path) as partial:

@@ -273,7 +273,11 @@ class Deblurrer:
         options: "VideoOptions | None" = None,
         tell: Callable[[int, int], None] = lambda _behind, _total: None,
     ) -> "VideoReport":
-        """Deblur a film; see `bluref.restore.work.video.deblur_video`."""
+        """Deblur a film; see `bluref.restore.work.video.deblur_video`.
+
+        The network sees each frame whole, which for 4K takes some 10 GB; `bluref deblur` and
+        `restore.work.batch.deblur_files` do it in tiles, under a budget and a guard.
+        """
         from bluref.restore.work.video import deblur_video
 
         return deblur_video(path, out, self, identity=self.fingerprint, options=options, tell=tell)

@@ -93,6 +93,11 @@ def _at(path: Path) -> SavedNetwork | Path:
             f"{path} is a pickle, which is never opened to deblur",
             f"convert it once: bluref import {path} -o FOLDER, then give FOLDER",
         )
+    if path.is_file() and suffix == ".safetensors" and not path.with_suffix(".json").is_file():
+        raise UserError(
+            f"{path} has no {path.stem}.json beside it, which says what network it is",
+            f"if others published it, convert it once: bluref import {path} -o FOLDER",
+        )
     return load_network(path)
 
 

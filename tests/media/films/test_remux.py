@@ -5,6 +5,8 @@ import pytest
 from av.codec.context import Flags
 from tests.media.films.films import Film, look
 
+from bluref.errors import UserError
+from bluref.media.films import remux
 from bluref.restore.work.video import VideoOptions, deblur_video
 
 
@@ -195,3 +197,21 @@ def test_an_index_is_at_the_beginning_so_that_players_need_not_wait(tmp_path):
     target, _ = again(Film("libx264", frames=3, sound="aac").write(tmp_path / "a.mp4"))
     content = target.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
+
+
+def test_packets_that_no_container_takes_are_told_and_end_no_batch(tmp_path, monkeypatch):
+    """Times that run backwards: FFmpeg calls that an invalid argument, which is of no place."""
+    source = Film("libx264", frames=2).write(tmp_path / "a.mp4")
+
+    def refuses(*told, **options):
+        raise av.error.ArgumentError(22, "Invalid argument")
+
+    monkeypatch.setattr(remux, "_write", refuses)
+    with pytest.raises(UserError, match=r"cannot write .* Invalid argument"):
+        again(source)
+
+
+def test_a_film_of_hours_between_frames_is_written(tmp_path):
+    film = Film("libx264", frames=3, times=[0, 3600, 7200], time_base=Fraction(1, 1), rate=1)
+    target, _ = again(film.write(tmp_path / "a.mp4"))
+    assert len(look(target).times) == 3

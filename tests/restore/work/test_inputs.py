@@ -4,9 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from tests.media.films.films import Film
 from tests.restore.work.batches import deblur_files, inverter, paint, tree
 
 from bluref.errors import UserError
+from bluref.restore.work.inputs import plan
 from bluref.restore.work.one_photo import PhotoOptions
 
 TRUSTING = PhotoOptions(guard=False, trust=True)
@@ -95,6 +97,25 @@ def test_sidecars_and_rubbish_are_passed_over_and_unread_pictures_counted(tmp_pa
     report = deblur_files([tmp_path / "in"], tmp_path / "out", invert)
     assert (report.done, report.failed) == (1, ())
     assert report.passed_over == {".cr2": 2, ".gif": 1}
+
+
+def test_films_that_are_not_read_are_counted_in_folders_and_told_when_named(tmp_path):
+    paint(tmp_path / "in" / "b.png")
+    (tmp_path / "in" / "a.flv").write_bytes(b"FLV\x01" + bytes(64))
+    assert plan([tmp_path / "in"], tmp_path / "out").passed_over == {".flv": 1}
+    (failure,) = plan([tmp_path / "in" / "a.flv"], tmp_path / "out").failed
+    assert "is Flash video" in failure.reason
+    assert "ffmpeg" in failure.reason
+    (tmp_path / "in" / "c.gif").write_bytes(b"GIF89a" + bytes(64))
+    (failure,) = plan([tmp_path / "in" / "c.gif"], tmp_path / "out").failed
+    assert "footage" not in failure.reason
+
+
+def test_a_film_that_is_named_may_have_any_name(tmp_path):
+    film = Film(codec="mpeg2video", frames=3).write(tmp_path / "film.mpg")
+    film.rename(tmp_path / "film of mine")
+    (job,) = plan([tmp_path / "film of mine"], tmp_path / "out").jobs
+    assert job.kind == "video"
 
 
 def test_a_picture_that_is_named_may_have_any_name(tmp_path, invert):

@@ -241,7 +241,7 @@ def _plan(recording: Recording, first: Shown, where: tuple[str, str, str], crf: 
     frame, context = first.frame, recording.stream.codec_context
     quality = fitting_quality(recording, encoder) if crf is None else asked_quality(crf, encoder)
     aspect = recording.stream.sample_aspect_ratio or Fraction(1)
-    rate = recording.rate.limit_denominator(1001)
+    rate = max(recording.rate.limit_denominator(1001), Fraction(1, 1001))  # a still, with sound
     if encoder in ("mpeg1video", "mpeg2video"):
         rate = min(_STANDARD_RATES, key=lambda standard: abs(standard - recording.rate))
     by_quality = encoder in QUALITY

@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float, UInt8, UInt16
 from torch import Tensor
 
+from bluref.media.films.pixel_formats import nearest
+
 LINES = 64
 """Lines that are converted at a time: a multiple of what any format's pixels share downwards."""
 
@@ -66,11 +68,26 @@ _TWINS = {
 }
 
 
+# For formats that are neither planar nor have a twin: packed in rare ways, or of fractions.
+_PLANAR = (
+    *("gray", "gray10le", "gray12le", "gray16le"),
+    *(
+        f"yuv{alpha}4{sampling}p{bits}"
+        for alpha in ("", "a")
+        for sampling in ("20", "22", "44")
+        for bits in ("", "10le", "16le")
+    ),
+    *(f"yuv4{sampling}p12le" for sampling in ("20", "22", "44")),
+    *("yuv411p", "gbrp", "gbrp10le", "gbrp12le", "gbrp16le"),
+    *("gbrap", "gbrap10le", "gbrap12le", "gbrap16le"),
+)
+
+
 def planar(name: str) -> str:
     """The format that holds the samples of format `name` unchanged, each colour in its own plane.
 
-    Formats that are planar already are their own. Names are those of FFmpeg; alpha is carried,
-    except beside grey.
+    Formats that are planar already are their own; of those that no planar format holds unchanged
+    (fractions, XYZ) the nearest. Names are those of FFmpeg; alpha is carried, except beside grey.
     """
     video = av.VideoFormat(name)
     bare = name.removesuffix("le").removesuffix("be")
@@ -80,9 +97,16 @@ def planar(name: str) -> str:
     if video.is_rgb and not name.startswith("gbr"):
         alpha = "a" if any(component.is_alpha for component in video.components) else ""
         return f"gbr{alpha}p" if bits <= 8 else f"gbr{alpha}p16le"
-    if video.is_big_endian:
-        return bare + "le"
-    return name
+    name = bare + "le" if video.is_big_endian else name
+    return name if _in_planes(av.VideoFormat(name)) else nearest(name, _PLANAR)
+
+
+def _in_planes(video: av.VideoFormat) -> bool:
+    """Whether each colour lies in a plane of its own, as whole numbers of up to 16 bits."""
+    parts = video.components
+    apart = len({part.plane for part in parts}) == len(parts)
+    odd = any(mark in video.name for mark in ("f16", "f32", "msb", "xyz"))
+    return apart and not odd and all(part.bits <= 16 for part in parts)
 
 
 def to_image(frame: av.VideoFrame) -> Float[Tensor, "1 3 h w"]:

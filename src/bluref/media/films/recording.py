@@ -122,7 +122,9 @@ class Recording:
 
     def _completed(self) -> Iterator[tuple[av.VideoFrame, int | None, bool]]:
         """Frames with time and damage, and in the place of missing ones the frame before."""
-        expected = _Expected(self.codec)
+        # AVI knows when frames are decoded, not when they are shown.
+        untimed = self.container.format.name == "avi" and self.stream.codec_context.has_b_frames
+        expected = _Expected(self.codec, timed=not untimed)
         before: av.VideoFrame | None = None
         for decoded in self._decoded(expected):
             name = planar(decoded.format.name) if before is None else before.format.name
@@ -204,11 +206,10 @@ def quarter_turns(frame: av.VideoFrame) -> int:
 class _Expected:
     """The times of packets that no frame has come of yet."""
 
-    def __init__(self, codec: str) -> None:
+    def __init__(self, codec: str, *, timed: bool) -> None:
         self._codec = codec
-        self._silent = (
-            codec in _PACKET_IS_FRAME
-        )  # whether a frame may be missed that no error told of
+        # Whether a frame may be missed that no error told of.
+        self._silent = timed and codec in _PACKET_IS_FRAME
         self._times: list[int] = []  # a heap
         self._failed: set[int] = set()
         self._keys: set[int] = set()

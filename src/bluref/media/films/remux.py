@@ -15,7 +15,7 @@ from bluref.errors import UserError
 from bluref.media.films.encoders import Plan, prepare
 from bluref.media.films.segment import joined, read_memory
 from bluref.media.video import Packet, main_stream, open_container
-from bluref.media.whole import whole_file
+from bluref.media.whole import is_of_the_place, whole_file
 
 _STALE = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "ENCODER", "ALPHA_MODE")
 """Beginnings of the tags that tell of the pictures as they were."""
@@ -55,7 +55,7 @@ def write_film(target: Path, source: Path, plan: Plan, segments: Sequence[Path])
             notes += _checked(partial, target, plan, segments, time_base)
         except av.FFmpegError as error:
             number = error.errno or 0
-            if 0 < number < 256:  # of the system; `whole_file` knows what to tell
+            if is_of_the_place(number):  # `whole_file` knows what to tell
                 raise OSError(number, os.strerror(number), str(partial)) from error
             raise UserError(
                 f"cannot write {target} as {plan.container}: {error.strerror}",

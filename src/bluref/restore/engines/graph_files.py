@@ -72,7 +72,7 @@ def read_card(path: Path) -> dict[str, object]:
         UserError: the file cannot be read as what its name says.
     """
     try:
-        text = _card_of_onnx(path) if path.suffix == ".onnx" else _card_of_openvino(path)
+        text = _card_of_onnx(path) if path.suffix.lower() == ".onnx" else _card_of_openvino(path)
         card = json.loads(text[:_MAX_CARD]) if text else {}
     except (OSError, ValueError, RuntimeError) as error:
         raise _damaged(path) from error

@@ -13,6 +13,9 @@ from bluref.restore.engines.graph import Size
 from bluref.restore.networks.padding import pad_to_multiple
 from bluref.restore.tiling.memory import give_back, resident
 
+# What ONNX Runtime says where memory runs out.
+_NO_MEMORY = ("failed to allocate memory", "bad_alloc", "bad allocation")
+
 
 class OnnxRuntime:
     """ONNX Runtime on the CPU, in float32, with as many threads as torch has.
@@ -40,7 +43,12 @@ class OnnxRuntime:
         # Or the arena keeps as much as the largest picture took. Without an arena each call takes
         # 1.4 times as long, and twice the memory by chance: the C library's heap gets gaps.
         told = self._once
-        return _through(lambda x: self._session.run(None, {"image": x}, told)[0], image)
+        try:
+            return _through(lambda x: self._session.run(None, {"image": x}, told)[0], image)
+        except Exception as error:  # its exceptions share no class but this
+            if any(words in str(error).lower() for words in _NO_MEMORY):
+                raise MemoryError(str(error)) from error
+            raise
 
 
 Exporter: TypeAlias = Callable[[Size | None], bytes]

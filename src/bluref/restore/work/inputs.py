@@ -4,25 +4,25 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from bluref.errors import UserError
 from bluref.media.photos.photo_formats import PHOTO_SUFFIXES, how_stored
-from bluref.media.picture import natural_order
-from bluref.media.video import is_video
+from bluref.media.picture import TRUST_MAP, natural_order
+from bluref.media.video import foreign_footage, is_video, open_container
 
 Kind = Literal["picture", "video"]
 """What can be deblurred."""
 
-_TRUST = ".trust.png"  # behind the name of a picture: its map of trust
-
-# Pictures all the same, of which people should hear that they are not read.
+# Pictures and films all the same, of which people should hear that they are not read.
 _UNREAD = frozenset(
     (".gif", ".bmp", ".jxl", ".jp2", ".psd", ".exr", ".dng", ".cr2", ".cr3", ".nef")
 )
 _UNREAD |= {".arw", ".orf", ".rw2", ".raf", ".pef", ".srw"}
+_UNREAD |= {".vob", ".flv", ".ogv", ".3g2", ".mxf", ".rm", ".asf"}
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def kind_of(path: Path) -> Kind | None:
 
 def trust_beside(target: Path) -> Path:
     """Where the map of trust of a result goes."""
-    return target.with_name(f"{target.name}{_TRUST}")
+    return target.with_name(f"{target.name}{TRUST_MAP}")
 
 
 def plan(inputs: Sequence[Path], out: Path) -> Plan:
@@ -152,7 +152,7 @@ def _files_below(folder: Path, skipped: Path | None, failed: list[Failure]) -> I
     except OSError as error:
         failed.append(Failure.of_system(folder, error, "list"))
         return
-    maps = {f"{name}{_TRUST}" for name in names}
+    maps = {f"{name}{TRUST_MAP}" for name in names}
     for name in sorted(set(names) - maps, key=natural_order):
         entry = folder / name
         if name.startswith("."):
@@ -174,8 +174,7 @@ def _plan_file(found: Plan, path: Path, target: Path) -> None:
     kind: Kind | None = kind_of(path)
     try:
         if kind is None:
-            how_stored(path)
-            kind = "picture"
+            kind = _kind_inside(path)
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
             raise UserError(f"{path} is not a file", "give pictures, videos or folders of them")
     except (OSError, ValueError) as error:
@@ -184,6 +183,22 @@ def _plan_file(found: Plan, path: Path, target: Path) -> None:
         found.failed.append(Failure.of(path, error))
     else:
         found.jobs.append(Job(kind, path, target))
+
+
+def _kind_inside(path: Path) -> Kind:
+    """What a file holds that is called like neither picture nor film.
+
+    Raises:
+        UserError: neither; says what it is, where that is known.
+    """
+    try:
+        how_stored(path)
+    except UserError as error:
+        with suppress(UserError), open_container(path) as container:
+            if container.streams.video:
+                return "video"
+        raise foreign_footage(path) or error from None
+    return "picture"
 
 
 def _is_folder(path: Path) -> bool:
