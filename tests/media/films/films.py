@@ -188,3 +188,16 @@ def look(path):
         packets=packets,
         stream=told,
     )
+
+
+def trimmed(path, target):
+    """Cut a film at its beginning without encoding it anew: an edit list leaves frames out."""
+    with av.open(str(path)) as source, av.open(str(target), "w") as out:
+        stream = source.streams.video[0]
+        copy = out.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                shift = int(12 / 25 / stream.time_base)
+                packet.pts, packet.dts, packet.stream = packet.pts - shift, packet.dts - shift, copy
+                out.mux(packet)
+    return target

@@ -1,7 +1,7 @@
 import av
 import numpy as np
 import pytest
-from tests.media.films.films import Film, look, samples
+from tests.media.films.films import Film, look, samples, trimmed
 
 from bluref.errors import UserError
 from bluref.media.films.recording import _Expected, open_recording
@@ -179,4 +179,13 @@ def test_where_times_are_those_of_decoding_no_frame_is_taken_for_lost(tmp_path):
     with open_recording(path) as recording:
         shown = list(recording.frames())
     assert len(shown) == 30
+    assert not any(frame.corrupt for frame in shown)
+
+
+def test_a_film_cut_by_its_edit_list_is_not_called_cut_short(tmp_path):
+    film = Film("libx264", frames=30, options={"g": "10"}).write(tmp_path / "a.mp4")
+    with open_recording(trimmed(film, tmp_path / "b.mp4")) as recording:
+        shown = list(recording.frames())
+        assert recording.notes == []
+    assert 0 < len(shown) < 30
     assert not any(frame.corrupt for frame in shown)

@@ -19,7 +19,13 @@ from av.video.stream import VideoStream
 from bluref.errors import UserError
 from bluref.media.films.planes import copied, planar
 from bluref.media.picture import MAX_PIXELS
-from bluref.media.video import Packet, cannot_decode, main_stream, open_container
+from bluref.media.video import (
+    Packet,
+    cannot_decode,
+    main_stream,
+    open_container,
+    says_what_it_shows,
+)
 
 # Of these one packet is one frame that is shown, so that a missing frame can be told from a hidden
 # one, such as VP8 has.
@@ -164,8 +170,10 @@ class Recording:
 
     def _note_truncation(self) -> None:
         container = self.container
-        # AVI counts the frames that it leaves out as well.
-        stated = self.stream.frames if container.format.name.startswith("mov") else 0
+        known = container.format.name.startswith("mov") and says_what_it_shows(
+            container, self.stream
+        )
+        stated = self.stream.frames if known else 0
         if self._packets < stated:
             self._note(f"the file is cut short: {self._packets} of {stated} frames are there")
         elif container.duration is not None and not stated:
