@@ -125,7 +125,7 @@ def probe_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
             raise UserError(f"{path} holds no frame that can be decoded", _COPY_AGAIN)
         sides = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
         rate = float(stream.average_rate or stream.guessed_rate or 0)
-        counted = stream.frames if says_what_it_shows(container, stream) else 0
+        counted = stream.frames if says_what_it_shows(stream) else 0
     return VideoInfo(path, *sides, counted or count_frames(path, max_pixels=max_pixels), rate)
 
 
@@ -296,14 +296,12 @@ def count_frames(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> int:
         return sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
 
 
-def says_what_it_shows(container: av.container.InputContainer, stream: VideoStream) -> bool:
+def says_what_it_shows(stream: VideoStream) -> bool:
     """Whether the number of frames that a container states is that of those that it shows.
 
     AVI counts the places of frames that were dropped, and a film that was cut without being encoded
     anew those that its edit list leaves out.
     """
-    if container.format.name == "avi":
-        return False
     shown = sum(not entry.is_discard for entry in stream.index_entries)
     return shown >= stream.frames
 

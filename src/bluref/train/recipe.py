@@ -59,7 +59,8 @@ class Recipe(schedule.Schedule):
 
     keep_sharp: bool = False
     """Where the gate's motion blurs a frame by hardly a pixel, let it be its own target: what is
-    resampled from references is less sharp there. Better targets, and no better networks so far."""
+    resampled from references is less sharp there. For networks that will see sharp frames as well,
+    which they then leave as they are."""
 
     even: bool = True
     """Bring brightness and white balance of each reference to those of the blurry frame."""

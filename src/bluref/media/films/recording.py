@@ -170,9 +170,7 @@ class Recording:
 
     def _note_truncation(self) -> None:
         container = self.container
-        known = container.format.name.startswith("mov") and says_what_it_shows(
-            container, self.stream
-        )
+        known = container.format.name.startswith("mov") and says_what_it_shows(self.stream)
         stated = self.stream.frames if known else 0
         if self._packets < stated:
             self._note(f"the file is cut short: {self._packets} of {stated} frames are there")

@@ -115,9 +115,8 @@ def deblur_video(  # noqa: PLR0913 - what does the work, what is wished for, who
 
     Every frame comes out, at its time, in the source's pixel format and colours; sound, subtitles,
     chapters and tags are copied. All frames are encoded anew, also those that are left alone.
-    Memory does not depend on the length: about eight images of one frame in float32, what `apply`
-    takes for one, and two seconds of frames for `only_blurry`. On disk the pictures need their
-    place twice until the end.
+    Memory does not depend on the length: what `apply` takes, about eight images in float32, and
+    two seconds of frames for `only_blurry`. On disk the pictures need their place twice at the end.
 
     Args:
         path: the film.
