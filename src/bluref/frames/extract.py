@@ -92,7 +92,8 @@ def _forget_others(rows: Sequence[FrameRow], targets: Mapping[int, Path]) -> Non
 
 def _refuse_foreign(files: Mapping[Path, set[Path]]) -> None:
     """Refuse to write where somebody's own pictures lie, before any is touched."""
-    read = {parent for sources in files.values() for file in sources for parent in _around(file)}
+    every = {file.resolve() for sources in files.values() for file in sources}
+    read = {parent for file in every for parent in file.parents}
     for folder in files:
         others = not (folder / ORIGIN).exists() and any(folder.glob("*.png"))
         if others or folder.resolve() in read:
@@ -100,10 +101,6 @@ def _refuse_foreign(files: Mapping[Path, set[Path]]) -> None:
                 f"copies would go to {folder}, which holds pictures of its own",
                 "name another output folder, or leave --extract out",
             )
-
-
-def _around(file: Path) -> tuple[Path, ...]:
-    return tuple(file.resolve().parents)
 
 
 def _digest(files: Iterable[Path]) -> str:

@@ -79,14 +79,14 @@ def choose_references(
     for frame in footage.sharp:
         by_clip.setdefault(frame.clip, []).append(frame)
     samples = []
+    fitting: dict[tuple[str, tuple[int, int]], list[Frame]] = {}
     for frame in footage.blurry:
         own = by_clip.get(frame.clip, [])
         if rule.choice == "random" or (rule.choice != "near" and not own):
-            fitting = [
-                f for f in footage.sharp if f.clip == frame.clip or size_of(f) == size_of(frame)
-            ]
-            among = _same_scene(frame, fitting) or fitting
-            chosen = _random(frame, among, rule if rule.choice == "random" else many)
+            kind = frame.clip, size_of(frame)
+            if kind not in fitting:
+                fitting[kind] = _fitting(*kind, footage.sharp, size_of)
+            chosen = _random(frame, fitting[kind], rule if rule.choice == "random" else many)
         else:
             wanted = many.refs if rule.choice == "coverage" else rule.refs
             chosen = nearest(frame, own, delta=rule.delta, refs=wanted)
@@ -101,16 +101,15 @@ def _without_references(
     footage: Footage, rule: ReferenceRule, size_of: Callable[[Frame], tuple[int, int]]
 ) -> UserError:
     """Why not one blurry frame has a reference."""
-    clips = {frame.clip for frame in footage.sharp}
-    foreign = [f for f in footage.blurry if rule.choice == "random" or f.clip not in clips]
-    if rule.choice != "near" and foreign and footage.sharp:
-        (h, w), (h1, w1) = size_of(foreign[0]), size_of(footage.sharp[0])
-        if (h, w) != (h1, w1):
-            return UserError(
-                f"no sharp frame is as large as a blurry one: {foreign[0]} is {w}x{h},"
-                f" {footage.sharp[0]} is {w1}x{h1}",
-                "use sharp frames of the same camera and size, or resize them",
-            )
+    blurry, sharp = footage.blurry, footage.sharp
+    alike = {size_of(frame) for frame in blurry} & {size_of(frame) for frame in sharp}
+    if rule.choice != "near" and blurry and sharp and not alike:
+        (h, w), (h1, w1) = size_of(blurry[0]), size_of(sharp[0])
+        return UserError(
+            f"no sharp frame is as large as a blurry one: {blurry[0]} is {w}x{h},"
+            f" {sharp[0]} is {w1}x{h1}",
+            "use sharp frames of the same camera and size, or resize them",
+        )
     return UserError(
         f"no blurry frame has a sharp frame of its clip at distance {rule.delta} or more",
         f"lower --delta, give clips longer than {rule.delta} frames"
@@ -136,10 +135,16 @@ def nearest(blurry: Frame, sharp: Sequence[Frame], *, delta: int, refs: int) -> 
     return tuple(sorted(chosen, key=lambda f: (abs(f.index - blurry.index), f.index)))
 
 
-def _same_scene(blurry: Frame, sharp: Sequence[Frame]) -> list[Frame]:
-    """Frames of the sharp clip that bears the same name as this blurry clip, if there is one."""
-    clip = "sharp/" + blurry.clip.removeprefix("blurry/")
-    return [frame for frame in sharp if frame.clip == clip]
+def _fitting(
+    clip: str,
+    size: tuple[int, int],
+    sharp: Sequence[Frame],
+    size_of: Callable[[Frame], tuple[int, int]],
+) -> list[Frame]:
+    """Sharp frames that may serve a blurry clip; of one that bears the same name, these alone."""
+    fitting = [f for f in sharp if f.clip == clip or size_of(f) == size]
+    namesake = "sharp/" + clip.removeprefix("blurry/")
+    return [f for f in fitting if f.clip == namesake] or fitting
 
 
 def _random(blurry: Frame, sharp: Sequence[Frame], rule: ReferenceRule) -> tuple[Frame, ...]:

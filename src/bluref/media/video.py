@@ -344,8 +344,6 @@ def open_container(path: Path | str) -> Iterator[av.container.InputContainer]:
 
 def foreign_footage(path: Path) -> UserError | None:
     """What to tell of a film of a kind that is not read here; None where it is none of those."""
-    if not path.is_file():
-        return None
     with path.open("rb") as file:
         return _of_another_kind(path, file.read(16), _FILMS)
 

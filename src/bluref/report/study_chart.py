@@ -14,8 +14,8 @@ Metrics = Sequence[Mapping[str, str]]
 # Inches: of the picture, of a line of it, of what stands above and below the lines, and at least.
 _WIDTH, _LINE, _AROUND = 10.0, 0.26, 1.1
 _LEAST, _DPI = 2.5, 110
-# Colours, and strokes where there are more curves than colours.
-_COLOURS, _STROKES = 20, ("-", "--", ":")
+# Where there are more curves than colours.
+_STROKES = ("-", "--", ":")
 
 
 def draw_table(results: Sequence[Result], picture: Path) -> None:
@@ -101,33 +101,31 @@ def _by_round(rows: Metrics) -> tuple[list[float], list[float]]:
 
 def _shares_by_label(results: Sequence[Result], where: str) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
+    varied = _varied(results)
     for share in shares(results):
-        label = _label(share.told(), results)
+        label = _label(share.told(), varied)
         found.setdefault(label, []).extend(getattr(share, where).values)
     return found
 
 
 def _psnr_by_label(results: Sequence[Result], where: str) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
+    varied = _varied(results)
     for result in results:
         if result.measured and result.run.kind != COPY:
             told = row(result)
-            found.setdefault(_label(told, results), []).append(told[f"psnr_{where}"])
+            found.setdefault(_label(told, varied), []).append(told[f"psnr_{where}"])
     return found
 
 
-def _label(told: Mapping[str, object], results: Sequence[Result]) -> str:
-    """The method, and what else the study varies: its network, Delta and N."""
+def _varied(results: Sequence[Result]) -> dict[str, str]:
+    """Columns in which the runs differ, beside the method, and what stands before their values."""
     rows = [row(result) for result in results]
+    columns = {"backbone": "", "delta": "Δ ", "refs": "N "}
+    return {n: mark for n, mark in columns.items() if len({r[n] for r in rows} - {None}) > 1}
 
-    def several(name: str) -> bool:
-        return len({of_row[name] for of_row in rows if of_row[name] is not None}) > 1
 
-    parts = [str(told["method"])]
-    if told["backbone"] is not None and several("backbone"):
-        parts.append(str(told["backbone"]))
-    if told["delta"] is not None and several("delta"):
-        parts.append(f"Δ {told['delta']}")
-    if told["refs"] is not None and several("refs"):
-        parts.append(f"N {told['refs']}")
-    return ", ".join(parts)
+def _label(told: Mapping[str, object], varied: Mapping[str, str]) -> str:
+    """The method, and what else the study varies: its network, Delta and N."""
+    parts = [f"{mark}{told[name]}" for name, mark in varied.items() if told[name] is not None]
+    return ", ".join([str(told["method"]), *parts])

@@ -142,8 +142,8 @@ def anchor_of(recipe: Recipe, found: TrainingData) -> float:
         return 0.0
     if recipe.anchor is not None:
         return recipe.anchor
-    rests = recipe.blur == "motion" and recipe.still and found.picked and found.moves
-    if not rests:
+    stands_still = recipe.blur == "motion" and recipe.still and found.picked and found.moves
+    if not stands_still:
         return ANCHOR
     batch = recipe.batch or BATCH
     # A whole number of items, that processes part alike, and never all of them.

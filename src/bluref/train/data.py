@@ -79,8 +79,8 @@ class TrainingData:
         for sample in (*self.samples, *self.held):
             frames = (sample.blurry, *sample.references, sample.truth)
             digest.update("|".join(frame.key if frame else "-" for frame in frames).encode())
-        for frames_of_a_kind in (self.beside, self.sharp, self.around):
-            digest.update("".join(f"|{frame.key}" for frame in frames_of_a_kind).encode() + b"\n")
+        for others in (self.beside, self.sharp, self.around):
+            digest.update("".join(f"|{frame.key}" for frame in others).encode() + b"\n")
         for path in dict.fromkeys(frame.path for frame in self.frames):
             digest.update(f"|{path.stat().st_size}".encode())
         return digest.hexdigest()

@@ -142,25 +142,28 @@ def read_run_recipe(run: Path, kind: type[Kind]) -> Kind:
             it, whose recipes had fields that are no more.
     """
     before = read_run(run)
-    unknown = before["recipe"].keys() - {field.name for field in dataclasses.fields(kind)}
-    if unknown:
-        raise other_version(run, before, unknown)
+    known = {field.name for field in dataclasses.fields(kind)}
+    refuse_other_version(run, before, before["recipe"].keys() - known)
     return recipe_from(before["recipe"], kind, where=str(run / "recipe.yaml"))
 
 
-def other_version(run: Path, before: dict[str, Any], fields: Iterable[str]) -> UserError:
-    """What to say of a run whose recipe has other fields than recipes have now.
+def refuse_other_version(run: Path, before: dict[str, Any], fields: Iterable[str]) -> None:
+    """Refuse a run whose recipe has other fields than recipes have now.
 
     Args:
         run: its folder.
         before: what `read_run` says of it.
-        fields: in which they differ.
+        fields: in which they differ; none if it may be gone on with.
+
+    Raises:
+        UserError: names the fields, and the version that knows them.
     """
-    return UserError(
-        f"{run} was begun by a version of BluRef with other settings ({', '.join(sorted(fields))})",
-        f"go on with that version ({before['versions'].get('bluref')}), or start anew"
-        " in another folder; its network can be used as it is",
-    )
+    if names := ", ".join(sorted(fields)):
+        raise UserError(
+            f"{run} was begun by a version of BluRef with other settings ({names})",
+            f"go on with that version ({before['versions'].get('bluref')}), or start anew"
+            " in another folder; its network can be used as it is",
+        )
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +16,13 @@ from bluref.media.whole import write_text_whole
 from bluref.train.named_files import replaced
 from bluref.train.observe import Observer
 from bluref.train.processes import Processes
-from bluref.train.recipe_file import differences, other_version, read_run
+from bluref.train.recipe_file import differences, read_run, refuse_other_version
 
 # What runs on the same footage may share: decoded frames, and how they move.
 LENDABLE = ("frames", "motion")
 # What else is in the way of no run: left by one that died early, or that the check refused.
 LOCK = ".lock"
 HARMLESS = (LOCK, "check.json")
-
-
-def refuse_other_version(run: Path, before: dict[str, Any], recipe: Mapping[str, Any]) -> None:
-    """Refuse a run whose recipe has other fields than recipes have now.
-
-    Args:
-        run: its folder.
-        before: what `read_run` says of it.
-        recipe: of now, by field.
-
-    Raises:
-        UserError: names the fields, and the version that knows them.
-    """
-    if unknown := recipe.keys() ^ before["recipe"].keys():
-        raise other_version(run, before, unknown)
 
 
 def settle(
@@ -64,7 +49,7 @@ def settle(
         write_text_whole(path, yaml.safe_dump(now, sort_keys=False))
         return
     before = read_run(run)
-    refuse_other_version(run, before, told["recipe"])
+    refuse_other_version(run, before, told["recipe"].keys() ^ before["recipe"].keys())
     # As YAML gives it back, which knows lists but no tuples.
     changed = differences(before["recipe"], yaml.safe_load(yaml.safe_dump(told["recipe"])))
     if changed:

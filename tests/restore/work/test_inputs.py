@@ -53,10 +53,11 @@ def test_an_input_hidden_behind_a_link_is_never_replaced(tmp_path, invert):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_named_pipe_is_refused_and_the_rest_goes_on(tmp_path, invert):
-    os.mkfifo(tmp_path / "pipe.png")
+@pytest.mark.parametrize("name", ["pipe.png", "pipe.mp4", "pipe", "pipe.flv"])
+def test_a_named_pipe_is_refused_and_the_rest_goes_on(tmp_path, invert, name):
+    os.mkfifo(tmp_path / name)
     good = paint(tmp_path / "a.png")
-    report = deblur_files([tmp_path / "pipe.png", good], tmp_path / "out", invert)
+    report = deblur_files([tmp_path / name, good], tmp_path / "out", invert)
     assert report.done == 1
     (failure,) = report.failed
     assert "is not a file" in failure.reason

@@ -260,10 +260,8 @@ def test_each_run_is_watched_by_an_observer_of_its_own(training, study, tmp_path
     assert told == [("identity", 1, 2), 1, (name, 2, 2), (name, ["test"]), 2]
 
 
-@pytest.mark.parametrize("lent", ["frames", "motion"])
-def test_what_was_made_of_the_footage_is_shared_and_gone_at_the_end(
-    training, study, tmp_path, monkeypatch, lent
-):
+def lent_to(training, monkeypatch, lent):
+    """Where what is lent to each run really lies, as they are trained."""
     seen = []
 
     def train(data, run, recipe, **options):
@@ -271,6 +269,14 @@ def test_what_was_made_of_the_footage_is_shared_and_gone_at_the_end(
         return training(data, run, recipe, **options)
 
     monkeypatch.setattr(module, "train", train)
+    return seen
+
+
+@pytest.mark.parametrize("lent", ["frames", "motion"])
+def test_what_was_made_of_the_footage_is_shared_and_gone_at_the_end(
+    training, study, tmp_path, monkeypatch, lent
+):
+    seen = lent_to(training, monkeypatch, lent)
     run_study(study, tmp_path / "study")
     assert set(seen) == {(tmp_path / "study" / lent).resolve()}
     assert list((tmp_path / "study").rglob(lent)) == []
@@ -280,13 +286,7 @@ def test_what_was_made_of_the_footage_is_shared_and_gone_at_the_end(
 def test_a_study_that_was_moved_half_way_shares_from_where_it_is_now(
     training, study, tmp_path, monkeypatch, lent
 ):
-    seen = []
-
-    def train(data, run, recipe, **options):
-        seen.append((run / lent).resolve())
-        return training(data, run, recipe, **options)
-
-    monkeypatch.setattr(module, "train", train)
+    seen = lent_to(training, monkeypatch, lent)
     first = tmp_path / "study" / "runs" / NAMES[0]
     first.mkdir(parents=True)
     (first / lent).symlink_to(tmp_path / "nowhere", target_is_directory=True)

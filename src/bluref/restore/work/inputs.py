@@ -173,10 +173,10 @@ def _files_below(folder: Path, skipped: Path | None, failed: list[Failure]) -> I
 def _plan_file(found: Plan, path: Path, target: Path) -> None:
     kind: Kind | None = kind_of(path)
     try:
-        if kind is None:
-            kind = _kind_inside(path)
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would wait for ever
             raise UserError(f"{path} is not a file", "give pictures, videos or folders of them")
+        if kind is None:
+            kind = _kind_inside(path)
     except (OSError, ValueError) as error:
         found.failed.append(Failure.of_system(path, error))
     except UserError as error:

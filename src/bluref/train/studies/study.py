@@ -23,9 +23,9 @@ from bluref.train.metrics import read_metrics
 from bluref.train.named_files import named_files, replaced
 from bluref.train.observe import Observer
 from bluref.train.processes import launched
-from bluref.train.recipe_file import differences, read_run
+from bluref.train.recipe_file import differences, read_run, refuse_other_version
 from bluref.train.run import train
-from bluref.train.run_folder import LENDABLE, LOCK, held_alone, refuse_other_version
+from bluref.train.run_folder import LENDABLE, LOCK, held_alone
 from bluref.train.studies.study_file import COPY, IDENTITY, Study
 from bluref.train.studies.study_grid import Run, expand
 from bluref.train.studies.study_judge import Judge
@@ -268,7 +268,7 @@ def _refuse_change(place: Path, run: Run) -> None:
     if not (place / "recipe.yaml").is_file():
         return
     before = read_run(place)
-    refuse_other_version(place, before, _plain(run))
+    refuse_other_version(place, before, _plain(run).keys() ^ before["recipe"].keys())
     changed = differences(before["recipe"], _plain(run))
     changed += [
         f"{field}: another file of that name"
