@@ -1,123 +1,29 @@
+"""The bank: what is matched, when, and how it becomes targets."""
+
 import errno
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from tests.pseudo.banks import (
+    Inverting,
+    OnePixel,
+    Still,
+    entries,
+    pairs,
+    refreshed,
+    write,
+)
 
 from bluref.errors import UserError
 from bluref.frames.clip import Frame
 from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
-from bluref.frames.store import FrameStore
 from bluref.match.dis import DISMatcher
-from bluref.match.protocol import Match
 from bluref.media.picture import write_picture
-from bluref.pseudo import bank as bank_module
-from bluref.pseudo.bank import Bank, BlurryItself, entry_name
-from bluref.pseudo.strategy import strategy_named
-
-SIZE = (16, 20)
-BLURRY, SHARP = range(0, 8, 2), range(1, 9, 2)
-
-
-@dataclass
-class OnePixel:
-    """Finds everything one pixel further right, and counts how often it is asked."""
-
-    identity: str = "one pixel"
-    fails_after: int = 10**9
-    matched: list = field(default_factory=list)
-    encoded: list = field(default_factory=list)
-
-    def encode(self, image):
-        self.encoded.append(image)
-        return image
-
-    def match(self, target, reference):
-        if len(self.matched) >= self.fails_after:
-            raise InterruptedError("the power is gone")
-        self.matched.append(target)
-        flow = torch.zeros(1, 2, *SIZE)
-        flow[:, 0] = 1
-        inside = torch.ones(1, 1, *SIZE, dtype=torch.bool)
-        inside[..., -1] = False
-        return Match(flow, inside.float(), inside)
-
-
-@dataclass
-class Still:
-    """Finds everything where it is."""
-
-    identity: str = "still"
-
-    def encode(self, image):
-        return image
-
-    def match(self, target, reference):
-        everywhere = torch.ones_like(target[:, :1])
-        return Match(torch.zeros_like(target[:, :2]), everywhere, everywhere > 0)
-
-
-@dataclass
-class Inverting:
-    """A teacher whose output is easily told from its input."""
-
-    identity: str = "inverting"
-    seen: list = field(default_factory=list)
-
-    def __call__(self, image):
-        self.seen.append(image)
-        return 1 - image
-
-
-def write(folder, index, seed=0, size=SIZE):
-    image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(100 * seed + index))
-    path = folder / f"{index:06d}.png"
-    write_picture(image, path)
-    return Frame("clip", index, path)
-
-
-@pytest.fixture
-def samples(tmp_path):
-    """Four blurry frames that share two or three references each."""
-    frames = {i: write(tmp_path / "frames", i) for i in range(9)}
-    return [
-        Sample(frames[i], tuple(frames[k] for k in SHARP if abs(k - i) <= 3), None) for i in BLURRY
-    ]
-
-
-@pytest.fixture
-def make(tmp_path):
-    """A bank as a new process would open it."""
-
-    def make(matcher, *, strategy="average", threshold=0.7, folder="bank", even=False):
-        return Bank(
-            tmp_path / folder,
-            matcher=matcher,
-            strategy=strategy_named(strategy),
-            threshold=threshold,
-            store=FrameStore(tmp_path / "store"),
-            even=even,
-        )
-
-    return make
-
-
-def pairs(samples):
-    return sum(len(sample.references) for sample in samples)
-
-
-def refreshed(make, samples, teacher=None, round_=0, **settings):
-    """How many pairs a new process matches to have this round."""
-    matcher = OnePixel(**settings.pop("matcher", {}))
-    make(matcher, **settings).refresh(round_, samples, teacher or BlurryItself())
-    return len(matcher.matched)
-
-
-def entries(tmp_path, round_=0):
-    return sorted((tmp_path / "bank" / f"round-{round_:04d}").glob("*.safetensors"))
+from bluref.pseudo.bank import BlurryItself, entry_name
 
 
 def test_every_pair_is_matched_once_on_what_the_teacher_makes_of_the_frame(make, samples):
@@ -231,91 +137,6 @@ def test_other_references_make_another_entry(make, samples):
     refreshed(make, samples)
     fewer = [Sample(s.blurry, s.references[:1], None) for s in samples]
     assert refreshed(make, fewer) == len(samples)
-
-
-def test_an_entry_cut_short_is_made_anew(make, samples, tmp_path):
-    refreshed(make, samples)
-    path = entries(tmp_path)[1]
-    whole = path.read_bytes()
-    for length in (0, 1, 8, 60, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:length])
-        assert refreshed(make, samples) == len(samples[1].references)
-        assert path.read_bytes() == whole
-
-
-def test_an_entry_with_a_flipped_byte_is_made_anew(make, samples, tmp_path):
-    refreshed(make, samples)
-    path = entries(tmp_path)[1]
-    whole = path.read_bytes()
-    header = int.from_bytes(whole[:8], "little")
-    for place in [*range(0, 8 + header, 7), *range(8 + header, len(whole), 41), len(whole) - 1]:
-        torn = bytearray(whole)
-        torn[place] ^= 0x01
-        path.write_bytes(torn)
-        refreshed(make, samples)
-        assert path.read_bytes() == whole, place
-
-
-def test_an_entry_of_another_type_is_made_anew(make, samples, tmp_path):
-    refreshed(make, samples)
-    path = entries(tmp_path)[0]
-    whole = path.read_bytes()
-    path.write_bytes(whole.replace(b'"F16"', b'"I16"'))  # the same bytes, another meaning
-    assert refreshed(make, samples) == len(samples[0].references)
-    assert path.read_bytes() == whole
-
-
-def test_matches_that_are_not_there_are_told(make, samples, tmp_path):
-    bank = make(OnePixel())
-    with pytest.raises(UserError, match=r"clip__000000\.safetensors is missing or torn"):
-        bank.matches(0, samples[0])
-    bank.refresh(0, samples, BlurryItself())
-    fewer = replace(samples[0], references=samples[0].references[:1])
-    with pytest.raises(UserError, match="missing or torn"):
-        bank.matches(0, fewer)  # of other references than were matched
-    entries(tmp_path)[0].write_bytes(b"torn")
-    with pytest.raises(UserError, match="missing or torn"):
-        bank.target(0, samples[0], Crop(0, 0, 8, 8))
-
-
-def test_an_entry_that_is_harmed_while_it_is_in_use_is_never_used(make, samples, tmp_path):
-    bank = make(OnePixel())
-    bank.refresh(0, samples, BlurryItself())
-    before = bank.matches(0, samples[0]).flow.clone()  # it is the file itself, mapped
-    path = entries(tmp_path)[0]
-    whole = path.read_bytes()
-    for place in (len(whole) - 1, 8 + int.from_bytes(whole[:8], "little")):
-        torn = bytearray(whole)
-        torn[place] ^= 0x01
-        path.write_bytes(torn)
-        for ask in (bank.matches, bank.digest):
-            with pytest.raises(UserError, match="missing or torn"):
-                ask(0, samples[0])
-    assert bank.matches(0, samples[1]).flow.numel()
-    bank.refresh(0, samples, BlurryItself())
-    assert torch.equal(bank.matches(0, samples[0]).flow, before)
-
-
-def test_what_a_killed_writer_left_goes_with_the_next_refresh(make, samples, tmp_path):
-    refreshed(make, samples)
-    old, new = (tmp_path / "bank" / "round-0000" / f".{c * 16}.partial.safetensors" for c in "ab")
-    for path in (old, new):
-        path.write_bytes(b"half")
-    os.utime(old, (0, 0))
-    refreshed(make, samples)
-    assert not old.exists()
-    assert new.exists()  # it may be another process' that still writes
-
-
-def test_an_entry_is_looked_through_once(make, samples, monkeypatch):
-    bank = make(OnePixel())
-    bank.refresh(0, samples, BlurryItself())
-    looked = []
-    real = bank_module._key_of
-    monkeypatch.setattr(bank_module, "_key_of", lambda path: looked.append(path) or real(path))
-    for _ in range(3):
-        bank.matches(0, samples[0])
-    assert len(looked) == 1
 
 
 def test_rounds_stand_side_by_side_until_they_are_forgotten(make, samples, tmp_path):
