@@ -1,5 +1,6 @@
 import ast
 import dataclasses
+import errno
 import importlib.metadata
 import importlib.util
 import inspect
@@ -196,6 +197,28 @@ def test_an_interrupt_is_one_line_and_the_status_of_a_shell(verb, capsys):
     verb.act = raising(KeyboardInterrupt())
     assert command.main(["paint", "a"]) == 130
     assert capsys.readouterr().err == "bluref: interrupted\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.EACCES])
+def test_a_path_that_the_system_refuses_is_one_line_and_a_fix(verb, capsys, number):
+    verb.act = raising(OSError(number, os.strerror(number), "a/place"))
+    assert command.main(["paint", "a"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"bluref: cannot use a/place: {os.strerror(number).lower()}\n")
+    assert "fix: choose" in told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EINVAL, "a bug", "a/place"),  # of a place, but nobody's mistake
+        OSError(errno.EACCES, "a bug"),  # of no place
+    ],
+)
+def test_other_errors_of_the_system_keep_their_traceback(verb, error):
+    verb.act = raising(error)
+    with pytest.raises(OSError, match="a bug"):
+        command.main(["paint", "a"])
 
 
 @pytest.mark.parametrize("error", [RuntimeError, ValueError, BrokenPipeError])

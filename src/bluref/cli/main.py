@@ -10,6 +10,7 @@ keeps its traceback.
 """
 
 import difflib
+import errno
 import importlib
 import os
 import select
@@ -54,6 +55,11 @@ EXTRAS = {
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 _READER_LEFT = 141  # 128 + SIGPIPE
 _STREAMS = (1, 2)  # descriptors of stdout and stderr
+# What the system says of a path that was not even looked at.
+_REFUSED = {
+    errno.EACCES: "choose a place that you may read and write, or change its permissions",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
 
 
 @runtime_checkable
@@ -79,15 +85,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = _dispatch(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
-    except UserError as error:
-        _complain(error)
-        return 2
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
-            raise
-        fix = f"pip install 'bluref[{EXTRAS[error.name]}]'"
-        _complain(UserError(f"this needs {error.name}, which is not installed", fix))
-        return 2
     except KeyboardInterrupt:
         sys.stderr.write("bluref: interrupted\n")
         return _INTERRUPTED
@@ -97,7 +94,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for stream in _STREAMS:  # else Python complains when it flushes them at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
         return _READER_LEFT
+    except (UserError, ModuleNotFoundError, OSError) as error:
+        mistake = _mistake(error)
+        if mistake is None:
+            raise
+        _complain(mistake)
+        return 2
     return status
+
+
+def _mistake(error: Exception) -> UserError | None:
+    """What a person can mend of an error; None where nobody foresaw it."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, ModuleNotFoundError) and error.name in EXTRAS:
+        fix = f"pip install 'bluref[{EXTRAS[error.name]}]'"
+        return UserError(f"this needs {error.name}, which is not installed", fix)
+    if isinstance(error, OSError) and error.filename and error.errno in _REFUSED:
+        why = os.strerror(error.errno).lower()
+        return UserError(f"cannot use {error.filename}: {why}", _REFUSED[error.errno])
+    return None
 
 
 def load_verb(name: str) -> Verb:

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import errno
+import os
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -28,13 +30,25 @@ def read_recipe(path: Path, kind: type[Kind]) -> Kind:
     """
     if path.suffix == "" and not path.exists():
         path = _packaged(path.name)
-    try:
-        loaded = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {error}", "mend or replace it") from None
+    loaded = read_yaml(path)
     if not isinstance(loaded, dict):
         raise UserError(f"{path} is not a recipe", "write one `field: value` per line")
     return recipe_from(loaded, kind, where=str(path))
+
+
+def read_yaml(path: Path) -> object:
+    """What a file of a person says.
+
+    Raises:
+        UserError: it is not there, may not be read, or is no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        why = os.strerror(error.errno or errno.EIO).lower()
+        raise UserError(f"cannot read {path}: {why}", "check the path") from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as YAML: {error}", "mend or replace it") from None
 
 
 def _packaged(name: str) -> Path:

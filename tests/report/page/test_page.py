@@ -296,6 +296,10 @@ def test_damaged_files_are_left_out_and_named(trained, tmp_path):
     assert [note.split()[0] for note in read.notes] == ["check.json", "validation.csv"]
     assert [row["step"] for row in read.metrics] == ["20", "30"]
     Reader(render(read, Examples([], [], False)))
+    (tmp_path / "validation.csv").write_text("step,clip,index\n10,a,3\n20,a,3")
+    again = read_facts(tmp_path)
+    assert [row["step"] for row in again.validation] == ["10"]  # the last line may be torn
+    assert [note.split()[0] for note in again.notes] == ["check.json"]
 
 
 @pytest.mark.parametrize(

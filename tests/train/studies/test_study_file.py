@@ -6,6 +6,7 @@ import pytest
 
 from bluref.errors import UserError
 from bluref.train.recipe import Recipe
+from bluref.train.recipe_file import read_recipe
 from bluref.train.studies.study_file import packaged_studies, read_study
 
 PAPER = {"table-1", "table-2", "table-5", "table-6", "fig-7"}
@@ -104,8 +105,10 @@ def test_a_mistake_is_told_with_file_and_field(text, told, tmp_path):
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(UserError, match="cannot be read"):
-        read_study(tmp_path / "none.yaml")
+    for read in (read_study, lambda path: read_recipe(path, Recipe)):
+        with pytest.raises(UserError, match=r"cannot read .*none\.yaml: no such file") as caught:
+            read(tmp_path / "none.yaml")
+        assert caught.value.fix == "check the path"
 
 
 def test_an_unknown_name_lists_the_studies_there_are():

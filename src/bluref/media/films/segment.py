@@ -5,12 +5,11 @@ frames of the segment; `joined` gives them the film's own times, so that what an
 container thinks of time bases cannot move a frame.
 """
 
-import base64
 import json
 import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -25,7 +24,7 @@ from bluref.media.films.recording import reformatted
 from bluref.media.video import Packet
 from bluref.media.whole import whole_file
 
-_MAGIC = b"BluRefS1"
+_MAGIC = b"BluRefS2"
 _PACKET = struct.Struct("<qqII")  # shown as, flags, bytes, pieces of side data
 _SIDE_DATA = struct.Struct("<II")  # kind, bytes
 _TAIL = struct.Struct("<QQ8s")  # where the memory begins, its bytes, _MAGIC
@@ -60,7 +59,6 @@ class Memory:
         fates: what was done to it.
         told: what else was to be remembered of it.
         delay: by how many places packets are stored later than their frames are shown, at most.
-        header: what the encoder writes ahead of all packets, in base64.
     """
 
     times: list[int]
@@ -68,7 +66,6 @@ class Memory:
     fates: list[str]
     told: list[list[Any]]
     delay: int
-    header: str
 
 
 def write_segment(path: Path, plan: Plan, frames: Iterable[Timed]) -> Memory:
@@ -82,7 +79,7 @@ def write_segment(path: Path, plan: Plan, frames: Iterable[Timed]) -> Memory:
     Raises:
         UserError: `path` cannot be written, or the encoder lost a frame.
     """
-    encoder, memory = encoder_of(plan), Memory([], [], [], [], 0, "")
+    encoder, memory = encoder_of(plan), Memory([], [], [], [], 0)
     stored = delay = 0
     with whole_file(path) as partial, partial.open("wb") as file:
         file.write(_MAGIC)
@@ -95,11 +92,10 @@ def write_segment(path: Path, plan: Plan, frames: Iterable[Timed]) -> Memory:
                 f"{plan.encoder} made {stored} pictures of {len(memory.times)}",
                 "choose another --codec",
             )
-        told = asdict(memory)
-        told |= {"delay": delay, "header": base64.b64encode(encoder.extradata or b"").decode()}
-        begin, text = file.tell(), json.dumps(told).encode()
+        memory = replace(memory, delay=delay)
+        begin, text = file.tell(), json.dumps(asdict(memory)).encode()
         file.write(text + _TAIL.pack(begin, len(text), _MAGIC))
-    return Memory(**told)
+    return memory
 
 
 def read_memory(path: Path) -> Memory:

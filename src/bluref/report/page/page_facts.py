@@ -1,6 +1,7 @@
 """What lies in a run folder, read for its page: each file only if it is there and whole."""
 
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 from bluref.errors import UserError
 from bluref.frames.frame_table import COLUMNS, TABLE, read_table
+from bluref.media.whole import whole_lines
 from bluref.train.metrics import read_metrics
 from bluref.train.recipe_file import read_run
 
@@ -121,8 +123,9 @@ def _rows(path: Path, needed: tuple[str, ...], notes: list[str]) -> list[dict[st
     if not path.is_file():
         return []
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.DictReader(file) if None not in row.values()]
+        lines = whole_lines(path).removeprefix("\ufeff")
+        read = csv.DictReader(io.StringIO(lines, newline=""))
+        rows = [row for row in read if None not in row.values()] if lines else [{}]
     except (OSError, ValueError, csv.Error):
         rows = [{}]
     if not rows or all(name in rows[0] for name in needed):

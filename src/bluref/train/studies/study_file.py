@@ -6,11 +6,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bluref.errors import UserError
 from bluref.train.recipe import BATCH, CROP, Recipe
-from bluref.train.recipe_file import read_recipe, recipe_from
+from bluref.train.recipe_file import read_recipe, read_yaml, recipe_from
 
 IDENTITY, COPY, WARM, SUPERVISED = "identity", "copy-neighbour", "warm-start", "supervised"
 ROWS = (IDENTITY, COPY, WARM, SUPERVISED)
@@ -115,10 +113,7 @@ def _packaged(name: str) -> Path:
 
 
 def _load(file: Path) -> dict[Any, Any]:
-    try:
-        loaded = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{file} cannot be read as YAML: {error}", "mend or replace it") from None
+    loaded = read_yaml(file)
     if not isinstance(loaded, dict):
         raise UserError(f"{file} is not a study", f"write a mapping of {', '.join(KEYS)}")
     return loaded
