@@ -17,6 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from bluref.errors import UserError
+from bluref.media.films.clock import Clock
 from bluref.media.films.planes import copied, planar
 from bluref.media.picture import MAX_PIXELS
 from bluref.media.video import (
@@ -77,6 +78,7 @@ class Recording:
         self.notes: list[str] = []
         self._packets = 0
         self._end = 0.0
+        self._clock = Clock(container.format.name)
         context = stream.codec_context
         context.thread_type = "SLICE"  # with threads by frame, damage is told of the wrong frame
         if context.name == "libdav1d":
@@ -115,6 +117,8 @@ class Recording:
                 "copy it again from its source, or remove it",
             )
         self._note_truncation()
+        for jump in self._clock.jumps:
+            self._note(f"its clock begins anew after {jump:.1f} s: what follows is shown next")
 
     def _in_order(self, pts: int | None, last: Shown | None) -> int:
         """The time of a frame, made later than that of the one before where it is not."""
@@ -147,6 +151,7 @@ class Recording:
     def _decoded(self, expected: "_Expected") -> Iterator[av.VideoFrame]:
         try:
             for packet in self.container.demux():
+                self._clock.set(packet)
                 self._past(packet)
                 empty = packet.size == 0 and packet.dts is not None  # AVI: nothing new to show
                 if packet.stream.index != self.stream.index or empty:

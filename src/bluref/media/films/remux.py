@@ -12,6 +12,7 @@ from av.stream import Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from bluref.errors import UserError
+from bluref.media.films.clock import Clock
 from bluref.media.films.encoders import Plan, prepare
 from bluref.media.films.segment import joined, read_memory
 from bluref.media.video import Packet, main_stream, open_container
@@ -198,17 +199,34 @@ def _others(old: InputContainer, main: VideoStream, copies: Copies) -> Iterator[
     if not wanted:
         return
     last: dict[int, int] = {}
+    clock = Clock(old.format.name)  # the pictures are read as well: it is theirs
     try:
-        for packet in old.demux(wanted):
-            if packet.size == 0:
+        for packet in old.demux(main, *wanted):
+            clock.set(packet)
+            if packet.size == 0 or packet.stream.index == main.index:
                 continue
-            index = packet.stream.index
-            if packet.dts is None:
-                packet.dts = last.get(index, 0) if packet.pts is None else packet.pts
-            last[index] = packet.dts
+            _store_later(packet, last)
             yield packet
     except av.FFmpegError:  # the file breaks off; whoever read the pictures has told
         return
+
+
+def _store_later(packet: Packet, last: dict[int, int]) -> None:
+    """Give a packet a time of storage that is not before that of the one before it.
+
+    Args:
+        packet: of a stream that is copied.
+        last: time of storage by stream, in its ticks; renewed.
+    """
+    index = packet.stream.index
+    before = last.get(index)
+    if packet.dts is None:
+        packet.dts = (before or 0) if packet.pts is None else packet.pts
+    if before is not None and packet.dts < before:
+        packet.dts = before
+        if packet.pts is not None:
+            packet.pts = max(packet.pts, before)
+    last[index] = packet.dts
 
 
 def _ticks(main: VideoStream) -> Fraction:
