@@ -1,5 +1,6 @@
 """Motion of footage from matches between neighbours."""
 
+import shutil
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +16,7 @@ from bluref.match.protocol import Match
 from bluref.media.picture import write_picture
 from bluref.pseudo.bank import Bank
 from bluref.pseudo.motion import FootageMotion
+from bluref.pseudo.refine import Refine
 from bluref.pseudo.strategy import strategy_named
 
 SIZE = (32, 40)
@@ -26,12 +28,13 @@ class ByBrightness:
     """Pictures are flat, and as bright as their number: things move (2, 1) pixels per number."""
 
     identity: str = "by brightness"
+    apart: int = 0  # further apart than pictures say
 
     def encode(self, image):
         return image
 
     def match(self, target, reference):
-        apart = float((reference - target).mean() * 255).__round__()
+        apart = float((reference - target).mean() * 255).__round__() + self.apart
         flow = torch.tensor([2.0, 1.0]).view(1, 2, 1, 1) * apart * torch.ones(1, 2, *SIZE)
         confidence = torch.full((1, 1, *SIZE), 0.8 if apart > 0 else 0.4)
         return Match(flow, confidence, torch.ones(1, 1, *SIZE, dtype=torch.bool))
@@ -98,3 +101,16 @@ def test_a_frame_without_neighbours_has_no_motion(motion_of):
     samples, _ = motion_of((0, 1, 9))
     assert samples[9] is None
     assert samples[0] is not None
+
+
+def test_refined_matches_are_known_by_how_their_frame_moves_and_for_how_long(motion_of):
+    samples, motion = motion_of([1, 2, 3, 4])
+    frame = samples[2].blurry
+    before = Refine(motion, 1.2).identity(frame)
+    assert Refine(motion, 1.2).identity(frame) == before
+    assert Refine(motion, 1.3).identity(frame) != before
+    motion.bank.matcher = ByBrightness("another", apart=1)
+    motion.find()
+    assert Refine(motion, 1.2).identity(frame) != before
+    shutil.rmtree(motion.bank.round_folder(0))
+    assert Refine(motion, 1.2).identity(frame) == "no motion"

@@ -1,12 +1,14 @@
 """Pictures for people: what they show, not how they look."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 from bluref.errors import UserError
 from bluref.match.dis import DISMatcher
 from bluref.match.protocol import Match
-from bluref.report import flow_picture
+from bluref.report import curves, flow_picture
 from bluref.report.before_after import CAPTION_HEIGHT, Row, before_after
 from bluref.report.contact_sheet import contact_sheet, trust_colours
 from bluref.report.curves import draw_curves
@@ -117,6 +119,30 @@ def test_curves_are_drawn_with_and_without_truth(truth, tmp_path):
     draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as drawn:
         assert drawn.height > (500 if truth else 200)
+
+
+def test_every_curve_shows_its_column_over_the_steps(tmp_path, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: drawn.append(self))
+    monkeypatch.setattr(curves, "whole_file", lambda path: nullcontext(path))
+    shown = [name for _, lines in curves.PANELS for name in lines]
+    rows = [["step", "round", *shown]]
+    rows += [[step, 0, *range(1, len(shown) + 1)] for step in (50, 100, 150)]
+    (tmp_path / "metrics.csv").write_text("\n".join(",".join(map(str, row)) for row in rows) + "\n")
+    draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")
+    labels = {name: label for _, lines in curves.PANELS for name, label in lines.items()}
+    found = {
+        line.get_label(): (list(line.get_xdata()), list(line.get_ydata()))
+        for axes in drawn[0].axes
+        for line in axes.lines
+    }
+    for value, name in enumerate(shown, start=1):
+        steps, values = found[labels[name]]
+        assert steps == [50, 100, 150]
+        assert values == [value] * 3
+    assert {"input_psnr_truth", "target_psnr_truth", "output_psnr_truth"} <= set(shown)
 
 
 def test_curves_of_a_run_without_rows_are_an_empty_picture(tmp_path):

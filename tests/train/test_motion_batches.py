@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from bluref.degrade.camera import only_motion
-from bluref.degrade.motion import Motion
+from bluref.degrade.motion import Motion, expose_along
 from bluref.errors import UserError
 from bluref.frames.layouts import find_clips
 from bluref.frames.neighbours import with_neighbours
@@ -106,6 +106,25 @@ def test_a_frame_without_neighbours_borrows_or_stands_still(batches):
     assert (borrowing(0).blurry - borrowing(0).target).abs().mean() > 0.02
     nobody = replace(batches, motion=replace(batches.motion, samples=[]), lenders=[])
     assert (nobody(0).blurry - nobody(0).target).abs().mean() < 1e-3
+
+
+def test_every_picture_has_a_shutter_of_its_own(batches, monkeypatch):
+    used = []
+
+    def watched(sharp, motion, shutter, **how):
+        used.append(shutter)
+        return expose_along(sharp, motion, shutter, **how)
+
+    monkeypatch.setattr("bluref.train.motion_batches.expose_along", watched)
+    for step in range(4):
+        batches(step)
+    bounds = {"softness": (0, 0.4), "gamma": (1.8, 2.6), "exposure": (0.75 * 1.5, 1.25 * 1.5)}
+    for name, (low, high) in bounds.items():
+        drawn = [getattr(shutter, name) for shutter in used]
+        assert len(set(drawn)) == 16
+        assert low <= min(drawn)
+        assert max(drawn) <= high
+        assert max(drawn) - min(drawn) > 0.5 * (high - low)
 
 
 def test_what_the_camera_adds_comes_after_the_blur(batches):

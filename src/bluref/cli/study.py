@@ -35,7 +35,9 @@ class Options:
     """Where networks compute, as torch names it: cpu, cuda, cuda:1, mps."""
 
     json: bool = False
-    """Print one JSON object with rows and shares; otherwise the table as Markdown."""
+    """Print one JSON object instead of the table as Markdown: rows (method, strategy, delta, refs,
+    backbone, seed, steps, psnr_test, ssim_test, psnr_train_frames, target_psnr, coverage, hours)
+    and shares of the supervised gain, by method and Delta, with their spread over seeds."""
 
 
 def run(options: Options) -> int:

@@ -1,6 +1,7 @@
 """From a study to its runs."""
 
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -167,10 +168,39 @@ def test_a_shipped_study_expands(name):
     assert "supervised" in kinds or name.startswith("fig")
 
 
+# Of each table of the paper: strategies, distances, numbers of references and networks, each with
+# each; and how many of its runs learn from the pairs of another one.
+PAPER = {
+    "table-2": (["progressive"], [1], [4, 6, 8, 10], ["nafnet-w64"], 0),
+    "table-5": (["progressive"], [10], [6], ["nafnet-w64"], 0),
+    "table-6": (["progressive"], [10], [6], ["nafnet-w64"], 1),
+    "fig-7": (["progressive"], [1, 10, 20], [6], ["nafnet-w64"], 0),
+}
+
+
+@pytest.mark.parametrize("name", sorted(PAPER))
+def test_the_tables_of_the_paper_have_its_rows(name):
+    *fields, students = PAPER[name]
+    runs = [r for r in expand(read_study(Path(name), data=Path("there"))) if r.kind == BLUREF]
+    asked = {
+        (r.recipe.strategy, r.recipe.delta, r.recipe.refs, r.recipe.backbone)
+        for r in runs
+        if not r.pairs_of
+    }
+    assert asked == set(product(*fields))
+    assert sum(bool(run.pairs_of) for run in runs) == students
+    assert {run.recipe.steps for run in runs} == {400_000}
+
+
 def test_table_1_has_the_papers_rows():
     runs = expand(read_study(Path("table-1"), data=Path("there")))
-    assert sum(run.kind == BLUREF for run in runs) == 4 * 3
-    assert {run.recipe.delta for run in runs if run.kind == BLUREF} == {1, 10, 20}
+    strategies = ("average", "sequential", "progressive")
+    networks = [*(("nafnet-w64", name) for name in strategies), ("restormer", "progressive")]
+    assert {
+        (r.recipe.backbone, r.recipe.strategy, r.recipe.delta, r.recipe.refs)
+        for r in runs
+        if r.kind == BLUREF
+    } == {(*network, delta, 6) for network, delta in product(networks, (1, 10, 20))}
     assert {r.recipe.backbone for r in runs if r.kind == "supervised"} == {
         "nafnet-w64",
         "restormer",
