@@ -23,7 +23,7 @@ from bluref.restore.deblurrer import Deblurrer
 from bluref.restore.networks.backbones import build_backbone
 from bluref.train import checkpoint
 from bluref.train.average import averaged_copy
-from bluref.train.banks import bank_of
+from bluref.train.banks import bank_of, heed_motion
 from bluref.train.batches import Drawing, SupervisedBatches
 from bluref.train.data import find_training_data
 from bluref.train.deblurring import Deblurring, DeblurringFiles
@@ -96,6 +96,7 @@ def measure(options, recipe: Recipe, folder: Path) -> None:
     store.prepare(found.frames)
     bank, alone = bank_of(folder, recipe, store), Alone()
     moving = find_moving(folder, recipe, found, bank, Observer(), alone)
+    heed_motion(bank, recipe, moving)  # as training does: matches are refined
     source = source_of(Given(recipe, found, store, bank, moving, alone))
     supervised = SupervisedBatches(found.samples, store, Drawing(0, recipe.batch, recipe.crop))
     clock = Clock()

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from bluref.cli.main import main
 from bluref.cli.training import command_to_go_on
 from bluref.media.picture import read_picture, write_picture
+from bluref.pseudo.strategy import STRATEGIES
 from bluref.report.worst_sheet import SIDE
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin", "unchecked")]
@@ -122,6 +124,18 @@ def test_options_win_over_the_recipe_file(data, tmp_path):
     text = (tmp_path / "run" / "recipe.yaml").read_text()
     assert "steps: 2" in text
     assert "crop: 32" in text
+
+
+def test_every_choice_of_the_papers_tables_has_an_option(monkeypatch):
+    asked = []
+    monkeypatch.setattr("bluref.cli.train.run", lambda options: asked.append(options.recipe) or 0)
+    table = product(STRATEGIES, (4, 6, 8, 10), (1, 10, 20), ("alternating", "halves"))
+    for strategy, refs, delta, split in table:
+        words = ["--strategy", strategy, "--refs", str(refs), "--delta", str(delta)]
+        assert main(["train", "footage", "-o", "run", *words, "--split", split]) == 0
+        recipe = asked.pop()
+        chosen = (recipe.strategy, recipe.refs, recipe.delta, recipe.split)
+        assert chosen == (strategy, refs, delta, split)
 
 
 def test_a_recipe_with_a_mistake_names_file_and_field(data, tmp_path, capsys):

@@ -4,12 +4,17 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.train.conftest import panorama
+from tests.train.conftest import Two, panorama
 
 from bluref.degrade.kernels import MotionConfig
+from bluref.errors import UserError
+from bluref.frames.store import FrameStore
 from bluref.media.picture import write_picture
+from bluref.pseudo.motion import FootageMotion
 from bluref.train import given, moving
+from bluref.train.banks import bank_of
 from bluref.train.batches import SyntheticBatches
+from bluref.train.data import find_training_data
 from bluref.train.motion_batches import MotionBatches
 from bluref.train.observe import Observer
 from bluref.train.run import train
@@ -167,3 +172,44 @@ def test_of_what_stands_still_no_length_is_known(footage, recipe, tmp_path, monk
     still = replace(recipe, steps=4, warm_start=3, blur="kernels", exposure=0.01)
     train(footage, tmp_path / "run", still)
     assert seen[0].motion.length == MotionConfig().length
+
+
+class Other(Two):
+    """The first of two processes; notes what it says of itself, and the other may have failed."""
+
+    def __init__(self, *, failed=False):
+        super().__init__()
+        self.failed, self.told = failed, []
+
+    def any(self, flag):
+        self.told.append(flag)
+        return flag or self.failed
+
+
+@pytest.fixture
+def follow(footage, recipe, tmp_path):
+    """Follows the motion of the footage as one of two processes."""
+
+    def follow(processes):
+        store = FrameStore(tmp_path / "frames")
+        found = find_training_data(footage, recipe, store)
+        bank = bank_of(tmp_path, recipe, store)
+        return moving.find_moving(tmp_path, recipe, found, bank, Observer(), processes)
+
+    return follow
+
+
+def test_motion_that_another_process_failed_to_follow_is_not_gone_on_with(follow):
+    with pytest.raises(UserError, match="another process failed to follow the motion"):
+        follow(Other(failed=True))
+
+
+def test_a_process_that_fails_to_follow_motion_tells_the_others(follow, monkeypatch):
+    def find(*_, **__):
+        raise UserError("the disk is full", "free some space")
+
+    monkeypatch.setattr(FootageMotion, "find", find)
+    processes = Other()
+    with pytest.raises(UserError, match="the disk is full"):
+        follow(processes)
+    assert processes.told == [True]
