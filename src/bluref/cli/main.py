@@ -59,6 +59,8 @@ _STREAMS = (1, 2)  # descriptors of stdout and stderr
 _REFUSED = {
     errno.EACCES: "choose a place that you may read and write, or change its permissions",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EPERM: "choose a place that you may read and write, or change its permissions",
+    errno.EROFS: "choose a place that is not mounted read-only",
 }
 
 
@@ -111,8 +113,8 @@ def _mistake(error: Exception) -> UserError | None:
         fix = f"pip install 'bluref[{EXTRAS[error.name]}]'"
         return UserError(f"this needs {error.name}, which is not installed", fix)
     if isinstance(error, OSError) and error.filename and error.errno in _REFUSED:
-        why = os.strerror(error.errno).lower()
-        return UserError(f"cannot use {error.filename}: {why}", _REFUSED[error.errno])
+        why, place = os.strerror(error.errno).lower(), error.filename2 or error.filename
+        return UserError(f"cannot use {place}: {why}", _REFUSED[error.errno])
     return None
 
 

@@ -7,9 +7,13 @@ from bluref.media.video import Packet
 
 CONTAINERS = ("mpegts", "mpeg")  # whose clock may begin anew
 BACK = Fraction(1, 10)  # s by which the time of storage falls where it does
-# Readers tell that a picture is complete when the next one comes: the last of the old recording may
-# come after the first sound of the new one, so many seconds at most later than the one before.
+# Readers tell that a packet is complete when the next one comes: the last of the old recording may
+# come after the first of another stream of the new one. So many seconds at most it is later than
+# the one before.
 LATE = 1
+# s after which clocks of 33 bits begin at 0 by themselves. Readers mend that, and take a step back
+# for it where the first of a film is late.
+WRAP = Fraction(1 << 33, 90_000)
 
 
 @dataclass(frozen=True)
@@ -18,13 +22,13 @@ class _Last:
 
     Attributes:
         stored: when it is stored.
-        end: up to when it is seen or heard.
-        held: how long one more would be that the reader may hold back; 0 where it holds none.
+        end: up to when it, or one before it, is seen or heard.
+        length: how long it is.
     """
 
     stored: Fraction
     end: Fraction
-    held: Fraction
+    length: Fraction
 
 
 class Clock:
@@ -47,40 +51,47 @@ class Clock:
         self._minded = container in CONTAINERS
         self._ahead = Fraction(0)  # s that are added
         self._last: dict[int, _Last] = {}  # by stream
-        self._before: dict[int, Fraction] = {}  # what was added, by stream that may hold one back
+        self._before: dict[int, Fraction] = {}  # what was added, by stream that may be behind
 
     def set(self, packet: Packet) -> None:
         """Move the times of a packet; each is to be given once, in the order of the file."""
-        if not self._minded or packet.dts is None:
+        stored = packet.pts if packet.dts is None else packet.dts
+        if not self._minded or stored is None:
             return
-        kind, index, tick = packet.stream.type, packet.stream.index, Fraction(packet.time_base or 1)
-        timed = kind in ("video", "audio")
-        shown = packet.dts if packet.pts is None else packet.pts
+        index, tick = packet.stream.index, Fraction(packet.time_base or 1)
+        shown = stored if packet.pts is None else packet.pts
+        timed = packet.stream.type in ("video", "audio")
         ahead = self._ahead
         if timed and index in self._last:
-            ahead = self._for(index, packet.dts * tick, shown * tick)
+            ahead = self._for(index, stored * tick, shown * tick)
         moved = round(ahead / tick)
-        packet.dts += moved
+        if packet.dts is not None:
+            packet.dts += moved
         if packet.pts is not None:
             packet.pts += moved
         if timed:
             length = (packet.duration or 0) * tick
-            end, held = (shown + moved) * tick + length, length if kind == "video" else Fraction(0)
-            self._last[index] = _Last(packet.dts * tick, end, held)
+            end = (shown + moved) * tick + length
+            if index in self._last:  # what is stored later may be shown before
+                end = max(end, self._last[index].end)
+            self._last[index] = _Last((stored + moved) * tick, end, length)
 
     def _for(self, index: int, stored: Fraction, shown: Fraction) -> Fraction:
         """What is to be added to the times of a stream's next packet."""
-        last, before = self._last[index].stored, self._before.pop(index, None)
+        last, before = self._last[index].stored, self._before.get(index)
         if before is not None and 0 <= stored + before - last <= LATE:
             return before
-        if stored + self._ahead < last - BACK:
+        self._before.pop(index, None)
+        step = stored + self._ahead - last
+        if step < -BACK or step > WRAP / 2:
             self._begin_anew(index, shown)
         return self._ahead
 
     def _begin_anew(self, index: int, shown: Fraction) -> None:
         """Let a stream's next packet be shown when all that came before has been."""
         others = {i: last for i, last in self._last.items() if i != index}
-        ends = [self._last[index].end, *(last.end + last.held for last in others.values())]
-        self._before = {i: self._ahead for i, last in others.items() if last.held}
+        # One more of each may be to come.
+        ends = [self._last[index].end, *(last.end + last.length for last in others.values())]
+        self._before = {i: self._before.get(i, self._ahead) for i in others}
         self._ahead = max(ends) - shown
         self.jumps.append(float(max(ends)))

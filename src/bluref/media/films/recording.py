@@ -116,7 +116,8 @@ class Recording:
                 f"{self.path} holds no frame that can be decoded",
                 "copy it again from its source, or remove it",
             )
-        self._note_truncation()
+        if not self._clock.jumps:  # or nobody knows how long it ought to be
+            self._note_truncation()
         for jump in self._clock.jumps:
             self._note(f"its clock begins anew after {jump:.1f} s: what follows is shown next")
 

@@ -22,6 +22,7 @@ _STALE = ("BPS", "DURATION", "NUMBER_OF_", "_STATISTICS", "ENCODER", "ALPHA_MODE
 """Beginnings of the tags that tell of the pictures as they were."""
 
 _BEGINNING = 32  # packets
+APART = Fraction(1, 1000)  # s between two packets of one time: a tick may be none to the writer
 
 Copies = dict[int, Stream]
 """Streams of the new file by the index of the source's."""
@@ -199,11 +200,12 @@ def _others(old: InputContainer, main: VideoStream, copies: Copies) -> Iterator[
     if not wanted:
         return
     last: dict[int, int] = {}
-    clock = Clock(old.format.name)  # the pictures are read as well: it is theirs
+    copied = {stream.index for stream in wanted}
+    clock = Clock(old.format.name)  # all is read, as it was for the pictures: it is theirs
     try:
-        for packet in old.demux(main, *wanted):
+        for packet in old.demux():
             clock.set(packet)
-            if packet.size == 0 or packet.stream.index == main.index:
+            if packet.size == 0 or packet.stream.index not in copied:
                 continue
             _store_later(packet, last)
             yield packet
@@ -212,7 +214,7 @@ def _others(old: InputContainer, main: VideoStream, copies: Copies) -> Iterator[
 
 
 def _store_later(packet: Packet, last: dict[int, int]) -> None:
-    """Give a packet a time of storage that is not before that of the one before it.
+    """Give a packet a time of storage that is after that of the one before it.
 
     Args:
         packet: of a stream that is copied.
@@ -222,10 +224,10 @@ def _store_later(packet: Packet, last: dict[int, int]) -> None:
     before = last.get(index)
     if packet.dts is None:
         packet.dts = (before or 0) if packet.pts is None else packet.pts
-    if before is not None and packet.dts < before:
-        packet.dts = before
+    if before is not None and packet.dts <= before:
+        packet.dts = before + max(1, round(APART / packet.time_base))
         if packet.pts is not None:
-            packet.pts = max(packet.pts, before)
+            packet.pts = max(packet.pts, packet.dts)
     last[index] = packet.dts
 
 
