@@ -11,9 +11,11 @@ from bluref.frames.store import FrameStore
 from bluref.match.dis import DISMatcher
 from bluref.media.picture import write_picture
 from bluref.pseudo.bank import Bank
-from bluref.pseudo.strategy import strategy_named
+from bluref.pseudo.strategy import STRATEGIES, strategy_named
+from bluref.train.batches import Drawing, PseudoBatches, SyntheticBatches
 from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
+from bluref.train.source import Curriculum
 
 SIDE = 96
 FRAMES = 8
@@ -25,6 +27,33 @@ class Two(Alone):
     def __init__(self):
         super().__init__()
         self.count = 2
+
+
+class Other(Two):
+    """The first of two processes; notes what it says of itself, and the other may have failed."""
+
+    def __init__(self, *, failed=False):
+        super().__init__()
+        self.failed, self.told = failed, []
+
+    def any(self, flag):
+        self.told.append(flag)
+        return flag or self.failed
+
+
+@pytest.fixture
+def curriculum(tmp_path):
+    """Makes curricula of no frames, with a bank of its own."""
+
+    def make(processes, **lengths):
+        store, drawing = FrameStore(tmp_path), Drawing(seed=0, batch=1, crop=32)
+        strategy = STRATEGIES["robust"]
+        bank = Bank(tmp_path, matcher=DISMatcher(), strategy=strategy, threshold=0.3, store=store)
+        pseudo = PseudoBatches((), store, drawing, bank, round=0)
+        warm = SyntheticBatches((), store, drawing)
+        return Curriculum(warm, pseudo, None, training_size=32, processes=processes, **lengths)
+
+    return make
 
 
 def panorama(seed: int) -> torch.Tensor:

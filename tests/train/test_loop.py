@@ -8,12 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from bluref.frames.store import FrameStore
-from bluref.match.dis import DISMatcher
-from bluref.pseudo.bank import Bank
-from bluref.pseudo.strategy import STRATEGIES
 from bluref.train.average import averaged_copy
-from bluref.train.batches import Drawing, PseudoBatches, SyntheticBatches
 from bluref.train.checkpoint import State
 from bluref.train.deblurring import DeblurringFiles
 from bluref.train.loop import Trainer, learning_rate
@@ -21,7 +16,6 @@ from bluref.train.metrics import MetricsFile
 from bluref.train.observe import Observer
 from bluref.train.processes import Alone
 from bluref.train.recipe import Recipe
-from bluref.train.source import Curriculum
 
 
 def test_the_rate_rises_then_falls_to_its_end():
@@ -35,18 +29,8 @@ def test_the_rate_rises_then_falls_to_its_end():
     assert rates[1000] == pytest.approx(1e-6)
 
 
-def test_rounds_begin_after_the_warm_start(tmp_path):
-    store, drawing = FrameStore(tmp_path), Drawing(seed=0, batch=1, crop=32)
-    strategy = STRATEGIES["robust"]
-    bank = Bank(tmp_path, matcher=DISMatcher(), strategy=strategy, threshold=0.3, store=store)
-    source = Curriculum(
-        SyntheticBatches((), store, drawing),
-        PseudoBatches((), store, drawing, bank, round=0),
-        None,
-        warm_start=10,
-        refresh_every=4,
-        training_size=32,
-    )
+def test_rounds_begin_after_the_warm_start(curriculum):
+    source = curriculum(Alone(), warm_start=10, refresh_every=4)
     rounds = [source.round_at(step) for step in range(8, 20)]
     assert rounds == [None, None, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
     assert [source.phase(step) for step in (9, 10)] == ["warm", "pseudo"]

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.train.conftest import Two, panorama
+from tests.train.conftest import Other, panorama
 
 from bluref.degrade.kernels import MotionConfig
 from bluref.errors import UserError
@@ -172,18 +172,6 @@ def test_of_what_stands_still_no_length_is_known(footage, recipe, tmp_path, monk
     still = replace(recipe, steps=4, warm_start=3, blur="kernels", exposure=0.01)
     train(footage, tmp_path / "run", still)
     assert seen[0].motion.length == MotionConfig().length
-
-
-class Other(Two):
-    """The first of two processes; notes what it says of itself, and the other may have failed."""
-
-    def __init__(self, *, failed=False):
-        super().__init__()
-        self.failed, self.told = failed, []
-
-    def any(self, flag):
-        self.told.append(flag)
-        return flag or self.failed
 
 
 @pytest.fixture

@@ -185,15 +185,16 @@ def test_after_each_new_beginning_a_picture_may_have_been_held_back(packet):
 
 
 def test_packets_of_one_time_are_set_apart_for_the_writer(packet):
-    last = {}
-    packets = [packet("audio", 8, 8), packet("audio", 8, 8), packet("audio", 3, 3)]
-    packets += [packet("video", 8, 20), packet("audio", None, 50), packet("audio", None, None)]
-    for one in packets:
-        _store_later(one, last)
-    assert [(one.dts, one.pts) for one in packets] == [
-        *((8, 8), (9, 9), (10, 10), (8, 20)),
-        *((50, 50), (51, None)),
-    ]
+    def stored(last, *told):
+        one = packet(*told)
+        _store_later(one, {one.stream.index: last})
+        return one.dts, one.pts
+
+    assert stored(8, "audio", 8, 8) == (9, 9)
+    assert stored(8, "audio", 3, 3) == (9, 9)
+    assert stored(8, "video", 3, 20) == (9, 20)
+    assert stored(8, "audio", 9, 9) == (9, 9)
+    assert stored(8, "subtitle", 8, 8) == (8, 8)  # two lines at once
     fine = packet("audio", 5, 5)
     fine.time_base = Fraction(1, 90_000)
     _store_later(fine, {fine.stream.index: 5})

@@ -164,6 +164,20 @@ def test_a_film_put_together_of_transport_streams_keeps_its_sound(tmp_path, soun
     assert lag[1] == pytest.approx(lag[0], abs=2e-3)
 
 
+def test_subtitles_that_are_shown_at_once_stay_so(tmp_path):
+    class AtOnce(Film):
+        def _words(self, stream, index):
+            packet = super()._words(stream, index)
+            packet.pts = packet.dts = 80
+            return packet
+
+    source = AtOnce("libx264", frames=12, subtitles="subrip").write(tmp_path / "a.mkv")
+    deblur(source, tmp_path / "b.mkv")
+    before, after = look(source), look(tmp_path / "b.mkv")
+    assert [pts for pts, *_ in before.packets["subtitle"]] == [80] * 4
+    assert after.packets == before.packets
+
+
 def test_a_time_base_that_no_writer_chooses_is_kept(tmp_path):
     film = Film("libx264", frames=5, times=[0, 20, 40, 61, 80], time_base=SHARED)
     film.options = {"bf": "0"}

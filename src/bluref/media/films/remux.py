@@ -1,7 +1,7 @@
 """The film as a file again: new pictures, and everything else of the source packet by packet."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -207,28 +207,37 @@ def _others(old: InputContainer, main: VideoStream, copies: Copies) -> Iterator[
             clock.set(packet)
             if packet.size == 0 or packet.stream.index not in copied:
                 continue
-            _store_later(packet, last)
+            _store(packet, last)
+            if clock.jumps:  # two recordings may overlap a little, which writers refuse
+                _store_later(packet, last)
+            last[packet.stream.index] = packet.dts or 0
             yield packet
     except av.FFmpegError:  # the file breaks off; whoever read the pictures has told
         return
 
 
-def _store_later(packet: Packet, last: dict[int, int]) -> None:
-    """Give a packet a time of storage that is after that of the one before it.
+def _store(packet: Packet, last: Mapping[int, int]) -> None:
+    """Give a packet a time of storage where it has none: when it is shown, or that of the last."""
+    if packet.dts is None:
+        packet.dts = last.get(packet.stream.index, 0) if packet.pts is None else packet.pts
+
+
+def _store_later(packet: Packet, last: Mapping[int, int]) -> None:
+    """Move a packet of sound or pictures to after the one before it, if it is not.
+
+    Subtitles and data may share a time.
 
     Args:
-        packet: of a stream that is copied.
-        last: time of storage by stream, in its ticks; renewed.
+        packet: of a stream that is copied; has a time of storage.
+        last: time of storage of the packet before it by stream, in its ticks.
     """
-    index = packet.stream.index
-    before = last.get(index)
-    if packet.dts is None:
-        packet.dts = (before or 0) if packet.pts is None else packet.pts
-    if before is not None and packet.dts <= before:
-        packet.dts = before + max(1, round(APART / packet.time_base))
-        if packet.pts is not None:
-            packet.pts = max(packet.pts, packet.dts)
-    last[index] = packet.dts
+    before = last.get(packet.stream.index)
+    timed = packet.stream.type in ("video", "audio")
+    if before is None or packet.dts is None or not timed or packet.dts > before:
+        return
+    packet.dts = before + max(1, round(APART / packet.time_base))
+    if packet.pts is not None:
+        packet.pts = max(packet.pts, packet.dts)
 
 
 def _ticks(main: VideoStream) -> Fraction:
