@@ -100,8 +100,13 @@ def test_a_step_back_is_known_where_the_reader_takes_it_for_the_end_of_its_clock
 def test_it_may_begin_anew_again_and_again(tmp_path):
     one = film(tmp_path / "one.ts")
     two = behind(one, one, tmp_path / "two.ts")
-    times, _ = shown(behind(two, one, tmp_path / "three.ts"))
+    times, notes = shown(behind(two, one, tmp_path / "three.ts"))
     assert len(times) == 36
+    told = f"its clock begins anew after {times[12]:.1f}, {times[24]:.1f} s: what follows is"
+    assert [note for note in notes if note.startswith(told)]
+    _, notes = shown(behind(behind(two, two, tmp_path / "four.ts"), two, tmp_path / "six.ts"))
+    (told,) = (note for note in notes if "begins anew" in note)
+    assert "s, ... (5 times): what follows" in told
     least, most = gaps(times)
     assert 0.03 < least <= most < 0.15
 

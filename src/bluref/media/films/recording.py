@@ -36,6 +36,7 @@ _PACKET_IS_FRAME = frozenset(
         *("mpeg1video", "mpeg2video", "mpeg4", "png", "prores", "vp9"),
     ]
 )
+TOLD = 3  # places where the recording began anew
 _NOTHING_NEW = 8  # bytes: MPEG-4 has packets that say that the frame stays
 _SLACK = 1.0  # s by which the streams may end before the length that the file states
 
@@ -116,10 +117,17 @@ class Recording:
                 f"{self.path} holds no frame that can be decoded",
                 "copy it again from its source, or remove it",
             )
-        if not self._clock.jumps:  # or nobody knows how long it ought to be
+        self._note_length()
+
+    def _note_length(self) -> None:
+        """Tell where the film breaks off, or where parts of it were put together."""
+        jumps = self._clock.jumps
+        if not jumps:  # or nobody knows how long it ought to be
             self._note_truncation()
-        for jump in self._clock.jumps:
-            self._note(f"its clock begins anew after {jump:.1f} s: what follows is shown next")
+            return
+        after = ", ".join(f"{jump:.1f}" for jump in jumps[:TOLD])
+        more = f", ... ({len(jumps)} times)" if len(jumps) > TOLD else ""
+        self._note(f"its clock begins anew after {after} s{more}: what follows is shown next")
 
     def _in_order(self, pts: int | None, last: Shown | None) -> int:
         """The time of a frame, made later than that of the one before where it is not."""
