@@ -58,6 +58,7 @@ def data(*, picked, moves=True):
         ({}, data(picked=True, moves=False), 0.5),
         ({"anchor": 0.3}, data(picked=True), 0.3),
         ({"supervised": True}, data(picked=True), 0.0),
+        ({"supervised": True, "anchor": 0.3}, data(picked=True), 0.3),
         ({"pairs": True, "anchor": 0.3}, data(picked=False), 0.0),
     ],
 )

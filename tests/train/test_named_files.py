@@ -69,6 +69,9 @@ def test_what_is_not_there_or_not_asked_is_left_out(tmp_path):
     assert named_files(Recipe(matcher="dis+check")) == {}
     assert named_files(Recipe(matcher=asked)).keys() == {"matcher"}
     assert named_files(Recipe(matcher=asked, supervised=True)) == {}
+    assert named_files(Recipe(matcher=asked, pairs=True, anchor=0.5)) == {}
+    beside = Recipe(matcher=asked, supervised=True, anchor=0.5)  # it tells how frames moved
+    assert named_files(beside).keys() == {"matcher"}
     assert replaced({"init": "x"}, {}) == []
 
 

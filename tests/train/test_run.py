@@ -113,6 +113,37 @@ def test_supervised_runs_on_the_same_loop(footage, recipe, tmp_path):
     train(footage, run, replace(recipe, supervised=True))
     assert not (run / "bank").exists()
     assert {row["phase"] for row in read_metrics(run / "metrics.csv")} == {"supervised"}
+    assert not (run / "motion").exists(), "nobody asked what moves"
+
+
+def test_true_pairs_have_frames_blurred_here_beside_them(footage, recipe, tmp_path, monkeypatch):
+    """The first items stay those of true pairs alone, the others are those of a run without."""
+    from bluref.train.loop import Trainer
+
+    seen = {}
+    real = Trainer.update
+
+    def update(self, batch):
+        seen[self.folder.name, self.step] = batch
+        return real(self, batch)
+
+    monkeypatch.setattr(Trainer, "update", update)
+    recipe = replace(recipe, batch=4, anchor=0.5, steps=2, warm_start=0, exposure=1.2)
+    for name, differs in (
+        ("anchored", {"supervised": True}),
+        ("pairs", {"supervised": True, "anchor": None}),
+        ("ours", {}),
+    ):
+        train(footage, tmp_path / name, replace(recipe, **differs))
+    assert len(seen) == 6
+    for step in (0, 1):
+        both, pairs, ours = (seen[name, step] for name in ("anchored", "pairs", "ours"))
+        assert both.synthetic == ours.synthetic == 2
+        assert torch.equal(both.own().blurry, pairs.blurry[:2])
+        assert torch.equal(both.own().target, pairs.target[:2])
+        assert torch.equal(both.blurry[2:], ours.blurry[2:])
+        assert torch.equal(both.target[2:], ours.target[2:])
+    assert not (tmp_path / "anchored" / "bank").exists()
 
 
 def test_supervised_without_truth_is_refused(footage, recipe, tmp_path):

@@ -132,14 +132,17 @@ def drawing_of(recipe: Recipe) -> Drawing:
 def anchor_of(recipe: Recipe, found: TrainingData) -> float:
     """Share of every later batch that is blurred here.
 
-    References that are blurred themselves teach less than places that stood still.
+    References that are blurred themselves teach less than places that stood still; true pairs are
+    left alone unless the recipe says otherwise.
 
     Args:
         recipe: of the run; may leave it open.
         found: its frames.
     """
-    if recipe.supervised or recipe.pairs:
+    if recipe.pairs:
         return 0.0
+    if recipe.supervised:
+        return recipe.anchor or 0.0
     if recipe.anchor is not None:
         return recipe.anchor
     stands_still = recipe.blur == "motion" and recipe.still and found.picked and found.moves
@@ -150,16 +153,19 @@ def anchor_of(recipe: Recipe, found: TrainingData) -> float:
     return int(batch * MORE) / batch
 
 
+def warms(recipe: Recipe) -> bool:
+    """Whether it begins with sharp frames that are blurred here; pairs begin with themselves."""
+    return recipe.warm_start > 0 and not (recipe.supervised or recipe.pairs)
+
+
 def synthesises(recipe: Recipe, found: TrainingData) -> bool:
     """Whether sharp frames are blurred here, at first or all the time."""
-    return recipe.warm_start > 0 or parts_of(recipe, found)[1].batch > 0
+    return warms(recipe) or parts_of(recipe, found)[1].batch > 0
 
 
 def needs_motion(recipe: Recipe, found: TrainingData) -> bool:
     """Whether the footage's own motion will blur sharp frames, targets or outputs, if known."""
-    if recipe.supervised or recipe.pairs:
-        return False
-    has_targets = recipe.warm_start < recipe.steps
+    has_targets = recipe.warm_start < recipe.steps and not (recipe.supervised or recipe.pairs)
     judges = max(recipe.reblur, recipe.gate) > 0 and has_targets
     return judges or (recipe.blur == "motion" and synthesises(recipe, found))
 

@@ -13,7 +13,7 @@ from bluref.frames.clip import Frame
 from bluref.frames.store import FrameStore
 from bluref.restore.networks.backbones import build_backbone
 from bluref.restore.tiling.memory import default_budget, resident
-from bluref.train.batches import anchor_of, parts_of
+from bluref.train.batches import anchor_of, parts_of, warms
 from bluref.train.data import TrainingData
 from bluref.train.observe import Observer
 from bluref.train.recipe import AT_LEAST, BATCH, CROP, Recipe
@@ -161,8 +161,7 @@ def _largest_crop(recipe: Recipe, found: TrainingData, store: FrameStore) -> tup
     room around these.
     """
     kernels = recipe.blur == "kernels" or not found.moves
-    has_pairs = recipe.supervised or recipe.pairs
-    synthesises = not has_pairs and (recipe.warm_start > 0 or anchor_of(recipe, found) > 0)
+    synthesises = warms(recipe) or anchor_of(recipe, found) > 0
     room = 2 * SynthesisConfig().margin if kernels else 0
     sides = [(min(store.size(s.blurry)), s.blurry) for s in found.samples]
     if synthesises:

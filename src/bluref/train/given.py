@@ -131,9 +131,12 @@ def source_of(given: Given) -> Source[Batch]:
     """
     recipe, found, store, bank = given.recipe, given.found, given.store, given.bank
     rank, count = given.processes.rank, given.processes.count
-    drawing = given.drawing
+    own, synthetic = parts_of(recipe, found, processes=count)
+    synthetic = synthetic.shared(rank, count, before=own.batch)
+    own, drawing = own.shared(rank, count), given.drawing.shared(rank, count)
+    anchor = given.synthetic(synthetic) if synthetic.batch else None
     if recipe.pairs:
-        return FixedPairs(PairBatches(found.samples, store, drawing.shared(rank, count)), "pairs")
+        return FixedPairs(PairBatches(found.samples, store, own), "pairs")
     if bank is None:
         with_truth = [sample for sample in found.samples if sample.truth is not None]
         if not with_truth:
@@ -141,10 +144,7 @@ def source_of(given: Given) -> Source[Batch]:
                 "no blurry frame has a true sharp version to learn from",
                 "omit --supervised, or use a paired data set",
             )
-        return FixedPairs(SupervisedBatches(with_truth, store, drawing.shared(rank, count)))
-    own, synthetic = parts_of(recipe, found, processes=count)
-    synthetic = synthetic.shared(rank, count, before=own.batch)
-    own, drawing = own.shared(rank, count), drawing.shared(rank, count)
+        return FixedPairs(SupervisedBatches(with_truth, store, own), anchor=anchor)
     return Curriculum(
         warm=given.synthetic(drawing),
         pseudo=PseudoBatches(
@@ -157,7 +157,7 @@ def source_of(given: Given) -> Source[Batch]:
             gate=gate_of(recipe),
             course=course_of(bank, recipe),
         ),
-        anchor=given.synthetic(synthetic) if synthetic.batch else None,
+        anchor=anchor,
         warm_start=min(recipe.warm_start, recipe.steps),
         refresh_every=recipe.refresh_every,
         training_size=drawing.crop if recipe.local_pooling else None,

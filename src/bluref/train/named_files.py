@@ -18,7 +18,7 @@ def named_files(recipe: Recipe) -> dict[str, str]:
     What comes with the package, is not asked or is not there any more is not among them.
     """
     named: dict[str, Path | None] = {"init": Path(recipe.init) if recipe.init else None}
-    if not (recipe.supervised or recipe.pairs):
+    if not recipe.pairs and (recipe.anchor or not recipe.supervised):
         named["matcher"] = network_of(recipe.matcher)
     found: dict[str, str] = {}
     for field, path in named.items():

@@ -102,7 +102,8 @@ class Recipe(schedule.Schedule):
 
     anchor: float | None = None
     """Share of every later batch that stays synthetic: exact truth beside pseudo-sharp targets. If
-    not given half, or three quarters where sharp frames are but the better ones of the footage."""
+    not given half, or three quarters where sharp frames are but the better ones of the footage, and
+    beside true pairs (supervised) nothing."""
 
     reblur: float = 0.0
     """Weight of re-blur consistency beside the loss: the output, blurred along the motion of its

@@ -147,17 +147,18 @@ def _start(run: Path, recipe: Recipe) -> Mapping[str, Tensor] | None:
 
 def _given(run: Path, given: Given, observer: Observer) -> Given:
     """With how things move, and with the frames held back, where targets are made."""
-    recipe, bank, processes = given.recipe, given.bank, given.processes
-    if bank is None:
-        return given
+    recipe, found, bank, processes = given.recipe, given.found, given.bank, given.processes
     moving = None
-    if needs_motion(recipe, given.found):
-        moving = find_moving(run, recipe, given.found, bank, observer, processes)
-        heed_motion(bank, recipe, moving)
+    if needs_motion(recipe, found):
+        # True pairs ask for no targets; what is blurred beside them moves all the same.
+        matches = bank or bank_of(run, recipe, given.store, device=processes.device)
+        moving = find_moving(run, recipe, found, matches, observer, processes)
     held: list[Held] = []
-    with processes.first_goes_first():
-        if processes.rank == 0:
-            held = hold_ready(run, recipe, given.found, bank, moving, observer)
+    if bank is not None:
+        heed_motion(bank, recipe, moving)
+        with processes.first_goes_first():
+            if processes.rank == 0:
+                held = hold_ready(run, recipe, found, bank, moving, observer)
     given = replace(given, moving=moving, held=held)
     if synthesises(recipe, given.found):
         _tell_rest(given, observer)

@@ -28,10 +28,12 @@ class FixedPairs:
     Attributes:
         batches: of them.
         name: of the only phase.
+        anchor: synthetic pairs that follow the items of each of those batches, if any.
     """
 
     batches: BatchAt
     name: str = "supervised"
+    anchor: BatchAt | None = None
 
     def phase(self, step: int) -> str:
         """Always the same."""
@@ -46,7 +48,8 @@ class FixedPairs:
 
     def __call__(self, step: int) -> Batch:
         """The batch of this step."""
-        return self.batches(step)
+        batch = self.batches(step)
+        return batch if self.anchor is None else batch.anchored(self.anchor(step))
 
 
 @dataclass

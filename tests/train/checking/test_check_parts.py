@@ -253,6 +253,11 @@ def test_hours_add_up_steps_matches_and_teaching(footage, recipe, tmp_path):
     assert hours(refining=1.0) == pytest.approx(2 * pairs)  # motion is not refined
     plan = replace(plan, gate=0.0, warm_start=0, anchor=0.0, refresh_every=50)
     assert hours(pair=1.0) == pytest.approx(2 * pairs)  # nobody asks for motion, as in the paper
+    plan = replace(plan, supervised=True)
+    assert hours(pair=1.0, teacher=1.0) == 0  # true pairs are there
+    plan = replace(plan, anchor=0.5)
+    assert hours(pair=1.0, teacher=1.0) == pytest.approx(2 * frames)  # to blur others beside them
+    plan = replace(plan, supervised=False, anchor=0.0)
     lone = [replace(s.blurry, clip=f"{n}") for n, s in enumerate(found.samples)]
     found = replace(
         found,
@@ -277,6 +282,16 @@ def test_a_step_is_timed_with_all_of_a_batch(footage, recipe, bank, tmp_path, bl
     batch = cost_module._source(samples, known, bank, plan, found)(1)
     assert len(batch.blurry) == 4
     assert batch.synthetic == 2
+
+
+def test_a_step_of_true_pairs_is_timed_with_what_stands_beside_them(footage, recipe, bank):
+    plan = replace(recipe, batch=4, supervised=True, anchor=0.5)
+    found = find_training_data(footage, plan, bank.store)
+    samples = list(found.samples)[:2]
+    known = cost_module._moving(samples, found, bank)
+    batch = cost_module._source(samples, known, bank, plan, found)(1)
+    assert batch.synthetic == 2
+    assert torch.equal(batch.own().target, batch.own().truth)
 
 
 @pytest.mark.slow

@@ -99,6 +99,12 @@ def test_nothing_is_held_back_from_what_has_a_truth(share, kept):
     assert bound.recipe.hold_out == kept
 
 
+@pytest.mark.parametrize(("share", "kept"), [(None, None), (0.0, 0.0), (0.5, None)])
+def test_the_bound_is_pairs_alone(share, kept):
+    (*_, bound) = expand(study(rows=("supervised",), anchor=share))
+    assert bound.recipe.anchor == kept
+
+
 def test_a_run_of_other_crops_or_steps_has_a_bound_of_its_own():
     runs = expand(study({"crop": (64, 128), "anchor": (0.0, 0.25)}, rows=["supervised"]))
     bounds = [run for run in runs if run.kind == "supervised"]

@@ -57,6 +57,15 @@ def test_a_variant_of_true_pairs_is_a_bound_and_has_no_share():
     assert told["strategy"] is told["delta"] is told["refs"] is None
 
 
+def test_true_pairs_with_frames_blurred_here_beside_them_are_no_bound():
+    results = [
+        result(24.0, "supervised", supervised=True),
+        result(25.0, supervised=True, anchor=0.5),
+    ]
+    (share,) = shares(results)
+    assert share.test.values == pytest.approx((1.25,))
+
+
 def test_one_seed_has_no_spread():
     (share,) = shares([result(23.0), result(24.0, "supervised")])
     assert share.told()["share"] == pytest.approx(0.75)

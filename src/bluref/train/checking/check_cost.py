@@ -91,10 +91,10 @@ class Cost:
             min(FITTED, blurry) * min(recipe.refs, REFERENCES) if recipe.exposure is None else 0
         )
         seconds = recipe.steps * self.step
+        if _follows(recipe, found):
+            seconds += (2 * len(found.learnt) + fitted) * self.pair
         if not recipe.supervised:
             seconds += candidates * self.pair / SHRINK**2
-            if _follows(recipe, found):
-                seconds += (2 * len(found.learnt) + fitted) * self.pair
             seconds += rounds * pairs * (self.pair + self.refining)
             seconds += (rounds - by_itself) * blurry * self.teacher
         return seconds / 3600
@@ -106,11 +106,9 @@ class Cost:
         weights = 4 * self.parameters * (2 * 4 + 1)
         sheets = recipe.steps // recipe.snapshot_every * SHEET_BYTES
         _, pairs, _ = _counts(recipe, found)
-        matches = 0.0
-        if not recipe.supervised:
-            # A round is forgotten once the next one stands.
-            followed = 2 * len(found.learnt) if _follows(recipe, found) else 0
-            matches = self.entry * (min(rounds_of(recipe), 2) * pairs + followed)
+        # A round is forgotten once the next one stands; of true pairs there are none.
+        followed = 2 * len(found.learnt) if _follows(recipe, found) else 0
+        matches = self.entry * (min(rounds_of(recipe), 2) * pairs + followed)
         return round(frames + weights + sheets + matches + FIXED_BYTES)
 
 
@@ -135,20 +133,19 @@ def measure_cost(found: TrainingData, recipe: Recipe, store: FrameStore, device:
     """
     count = min(max(MATCHED, os.cpu_count() or 1), MOST_MATCHED)
     with TemporaryDirectory() as folder:
-        if recipe.supervised:
-            samples = [sample for sample in found.samples if sample.truth is not None][:count]
-            store.prepare([f for s in samples for f in (s.blurry, s.truth) if f is not None])
-            source: BatchAt = SupervisedBatches(samples, store, drawing_of(recipe))
-            pair = entry = refining = 0.0
-        else:
-            middle = max(len(found.samples) // 2 - count // 2, 0)
-            samples = [_narrowed(s, recipe) for s in found.samples[middle : middle + count]]
-            store.prepare([f for s in samples for f in (s.blurry, *s.references)])
-            bank = bank_of(Path(folder), recipe, store, device=device)
+        usable = [s for s in found.samples if s.truth is not None or not recipe.supervised]
+        middle = max(len(usable) // 2 - count // 2, 0)
+        samples = [_narrowed(s, recipe) for s in usable[middle : middle + count]]
+        shown = [f for s in samples for f in (s.blurry, s.truth, *s.references)]
+        store.prepare([frame for frame in shown if frame is not None])
+        bank = bank_of(Path(folder), recipe, store, device=device)
+        follows, pair, entry, refining = _follows(recipe, found), 0.0, 0.0, 0.0
+        if follows or not recipe.supervised:
             pair, entry = _time_matching(bank, samples)
-            moving = _moving(samples, found, bank) if _follows(recipe, found) else None
+        moving = _moving(samples, found, bank) if follows else None
+        if not recipe.supervised:
             refining = _time_refining(bank, samples[0], recipe, moving)
-            source = _source(samples, moving, bank, recipe, found)
+        source = _source(samples, moving, bank, recipe, found)
         model = build_backbone(recipe.backbone)
         step = _time_steps(model, source, recipe, device)
         teacher = _time_teacher(model, store.size(samples[0].blurry), device)
@@ -200,17 +197,21 @@ def _time_refining(bank: Bank, sample: Sample, recipe: Recipe, moving: Moving | 
 def _source(
     samples: list[Sample], moving: Moving | None, bank: Bank, recipe: Recipe, found: TrainingData
 ) -> BatchAt:
-    """Batches of a later round, as a run makes them."""
+    """Batches of a later round, or of true pairs, as a run makes them."""
     own, synthetic = parts_of(recipe, found)
-    pseudo = PseudoBatches(
-        samples, bank.store, own, bank, round=0, moving=moving, gate=gate_of(recipe)
+    footage: BatchAt = (
+        SupervisedBatches(samples, bank.store, own)
+        if recipe.supervised
+        else PseudoBatches(
+            samples, bank.store, own, bank, round=0, moving=moving, gate=gate_of(recipe)
+        )
     )
     if not synthetic.batch:
-        return pseudo
+        return footage
     if moving is None or recipe.blur == "kernels":
         sharp = [frame for sample in samples for frame in sample.references]
         kernels = SyntheticBatches(sharp, bank.store, synthetic)
-        return lambda step: pseudo(step).anchored(kernels(step))
+        return lambda step: footage(step).anchored(kernels(step))
     motion = moving.motion
     frames = [sample.blurry for sample in motion.samples]
     anchor = MotionBatches(
@@ -224,7 +225,7 @@ def _source(
         picked=frozenset(frames) if found.picked and recipe.still else frozenset(),
         still=recipe.still,
     )
-    return lambda step: pseudo(step).anchored(anchor(step))
+    return lambda step: footage(step).anchored(anchor(step))
 
 
 def _moving(samples: list[Sample], found: TrainingData, bank: Bank) -> Moving | None:

@@ -151,6 +151,8 @@ def _bounds(study: Study, kind: str, runs: Sequence[Run]) -> Iterator[Run]:
             recipe = replace(recipe, supervised=True)
         if kind == SUPERVISED and recipe.hold_out:  # it has a truth to be judged by
             recipe = replace(recipe, hold_out=None)
+        if kind == SUPERVISED and recipe.anchor:  # pairs alone are the bound
+            recipe = replace(recipe, anchor=None)
         parts = [kind, *_unusual(chosen, study.recipe)]
         name = _slug([*parts, *_abbreviated(recipe, [f for f in _SHORT if f in fields])])
         yield Run(name, kind, ", ".join(parts), recipe)

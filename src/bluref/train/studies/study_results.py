@@ -145,7 +145,7 @@ def shares(results: Sequence[Result]) -> list[Share]:
     """
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
-        if result.run.kind in (BLUREF, WARM) and not result.run.recipe.supervised:
+        if result.run.kind in (BLUREF, WARM) and not _is_bound(result.run):
             who = _who(result.run)
             key = (*(who[name] for name in _NAMES), _company(result.run))
             groups.setdefault(key, []).append(result)
@@ -168,8 +168,9 @@ def _share(group: Sequence[Result], results: Sequence[Result]) -> Share:
 
 
 def _is_bound(run: Run) -> bool:
-    """Whether it learns from true pairs; a variant may say so of itself."""
-    return run.kind == SUPERVISED or (run.kind == BLUREF and run.recipe.supervised)
+    """Whether it learns from true pairs, and from nothing else; a variant may say so of itself."""
+    alone = run.recipe.supervised and not run.recipe.anchor
+    return run.kind == SUPERVISED or (run.kind == BLUREF and alone)
 
 
 def _spread(group: Sequence[Result], bounds: Sequence[Result], where: str) -> Spread:
