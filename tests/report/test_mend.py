@@ -329,6 +329,22 @@ def test_other_clips_are_refused_before_anything_changes(film, mended, tmp_path)
     assert (out / "data" / "frames.csv").read_bytes() == before
 
 
+def test_a_clip_that_came_later_is_refused_and_nothing_changes(film, mended, tmp_path, monkeypatch):
+    out, report = mended
+    config = MendConfig(recipe=RECIPE, with_references=True, check=False)
+    before = (out / "data" / "frames.csv").read_bytes()
+    later = Path(shutil.copy(film, tmp_path / "later.mp4"))
+    with pytest.raises(UserError, match="begun with other frames") as caught:
+        mend([film, later], out, config)
+    assert "deblur --model" in caught.value.fix
+    assert (out / "data" / "frames.csv").read_bytes() == before
+    # The first call goes on, wherever it is given from.
+    monkeypatch.chdir(film.parent)
+    away = Path("..") / film.parent.name / film.name
+    assert mend([away], out, config).outputs == report.outputs
+    assert (out / "data" / "frames.csv").read_bytes() == before
+
+
 def test_the_command_tells_machines_where_all_is(film, mended, capsys):
     out, report = mended
     given = ["--steps 4 --warm-start 2 --refresh-every 2 --refs 2 --batch 1 --crop 48"]

@@ -109,6 +109,22 @@ def test_a_share_that_leaves_nothing_to_learn_from_is_told(tmp_path, share):
     assert "another share" in caught.value.fix
 
 
+def test_frames_that_nothing_could_be_said_of_are_not_held_back(tmp_path):
+    """A slice that is held back is shorter than the distance of references."""
+    data = plain_clip(tmp_path / "data", scenes=7)
+    near = Recipe(split="sharpness", refs=2, hold_out=0.2)
+    store = FrameStore(tmp_path / "store")
+    assert find_training_data(data, near, store).held
+    far = replace(near, delta=9)
+    with pytest.raises(UserError, match=r"hold_out is 0\.2, but no frame .* 9 frames from it"):
+        find_training_data(data, far, store)
+    usual = find_training_data(data, replace(far, hold_out=None), store)
+    none = find_training_data(data, replace(far, hold_out=0.0), store)
+    assert usual.fingerprint == none.fingerprint
+    assert not usual.held
+    assert not usual.around
+
+
 def test_what_is_held_back_is_not_what_is_learnt_from(tmp_path, bank):
     """Held frames of a scene without sharp ones take their references from those of training."""
     walk, photos = tmp_path / "data" / "blurry" / "walk", tmp_path / "data" / "sharp" / "photos"

@@ -144,6 +144,8 @@ def test_true_pairs_have_frames_blurred_here_beside_them(footage, recipe, tmp_pa
         assert torch.equal(both.blurry[2:], ours.blurry[2:])
         assert torch.equal(both.target[2:], ours.target[2:])
     assert not (tmp_path / "anchored" / "bank").exists()
+    rows = read_metrics(tmp_path / "anchored" / "metrics.csv")
+    assert {row["target_psnr_truth"] for row in rows} == {""}, "they are the truth"
 
 
 def test_supervised_without_truth_is_refused(footage, recipe, tmp_path):

@@ -128,6 +128,8 @@ def find_sources(paths: Sequence[Path], *, leave_out: Path) -> tuple[list[Source
     Raises:
         UserError: one of the paths does not exist, or there is no clip in any.
     """
+    # A clip has one name in tables, wherever it is named from.
+    paths = [path.resolve() if ".." in path.parts else path for path in paths]
     found, failed = _named(paths, leave_out.resolve())
     sources: dict[str, Source] = {}
     for path, pictures in found:

@@ -4,6 +4,7 @@ Each part keeps what it has done, so that the same call goes on where one was in
 """
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from bluref.frames.curate import curate, is_edited
 from bluref.frames.curation import CurateConfig, CurateReport
 from bluref.frames.frame_table import TABLE, read_table
 from bluref.frames.layouts import own_name
+from bluref.media.whole import write_text_whole
 from bluref.report.curated_pictures import draw_curated
 from bluref.report.mended import DATA, RUN
 from bluref.report.page.page import try_page
@@ -110,7 +112,7 @@ def mend(
     _refuse_pairs(config.recipe)
     targets = _targets(clips, out)
     _refuse_other_clips(clips, out)
-    unread = _curate(clips, out / DATA, config.curate, observer, tell)
+    unread = _curate(clips, out, config.curate, observer, tell)
     result = _train(out, config, observer)
     deblurrer = _deblurrer(out / RUN, config)
     reports: list[DeblurReport] = []
@@ -201,10 +203,10 @@ def _refuse_other_clips(clips: Sequence[Path], out: Path) -> None:
     """
     if not (out / RUN / "recipe.yaml").is_file() or not (out / DATA / TABLE).is_file():
         return
-    given = [clip.absolute() for clip in clips]
+    given = [clip.resolve() for clip in clips]
     for row in read_table(out / DATA):
-        file = row.file.absolute()
-        inside = file.is_relative_to((out / DATA).absolute())  # a copy
+        file = row.file.resolve()
+        inside = file.is_relative_to((out / DATA).resolve())  # a copy
         if not (inside or any(file == clip or clip in file.parents for clip in given)):
             raise UserError(
                 f"{out} was made from other clips, such as {row.file}",
@@ -220,17 +222,29 @@ def _refuse_pairs(recipe: Recipe) -> None:
 
 
 def _curate(
-    clips: Sequence[Path], data: Path, config: CurateConfig, observer: Observer, tell: Tell
+    clips: Sequence[Path], out: Path, config: CurateConfig, observer: Observer, tell: Tell
 ) -> list[Failure]:
     """Give frames roles, unless a person did; returns what could not be read.
 
     Raises:
-        UserError: nothing can be learnt from the clips.
+        UserError: nothing can be learnt from the clips, or a network was begun with the frames of
+            others; their table then stays.
     """
+    data = out / DATA
+    table = data / TABLE
     if is_edited(data):
-        observer.on_message(f"{data / TABLE} was changed by hand: it is taken as it is")
+        observer.on_message(f"{table} was changed by hand: it is taken as it is")
         return []
+    begun = (out / RUN / "recipe.yaml").is_file() and table.is_file()
+    before = table.read_bytes().decode("utf-8") if begun else None
     curated = curate(clips, data, config, tell=_looking(tell))
+    if before is not None and table.read_bytes().decode("utf-8") != before:
+        write_text_whole(table, before)
+        raise UserError(
+            f"{out} was begun with other frames than these clips now give",
+            f"mend clips that came later by bluref deblur --model {shlex.quote(str(out / RUN))}, or"
+            " name another output folder to learn from all of them",
+        )
     for clip in curated.clips:
         for note in clip.notes:
             observer.on_message(f"{clip.clip}: {note}")

@@ -113,7 +113,7 @@ def find_training_data(
     rule = ReferenceRule(
         choice=recipe.choice, delta=recipe.delta, refs=recipe.refs, seed=recipe.seed
     )
-    parts = _parted(footage, recipe)
+    parts, held_samples = _parted(footage, recipe, rule, store)
     most = recipe.most if recipe.most is not None else 0 if footage.truth else MOST
     blurry, sharp = spread(parts.training.blurry, most), spread(parts.training.sharp, most)
     held, others = parts.held, footage.others
@@ -122,7 +122,7 @@ def find_training_data(
         samples,
         sharp,
         left_out=len(blurry) - len(samples),
-        held=_held_samples(parts, rule, store),
+        held=held_samples,
         around=(
             *held.blurry,
             *held.sharp,
@@ -198,8 +198,13 @@ def find_footage(
     return split_clips(clips, recipe.split, lambda frame: image_sharpness(store.image(frame)))
 
 
-def _parted(footage: Footage, recipe: Recipe) -> HeldOut:
-    """What is learnt from, and what is held back."""
+def _parted(
+    footage: Footage, recipe: Recipe, rule: ReferenceRule, store: FrameStore
+) -> tuple[HeldOut, list[Sample]]:
+    """What is learnt from, and what is held back, with its references.
+
+    Nothing is held back where none of it would have any: frames would be lost for nothing.
+    """
     share = usual_share(footage) if recipe.hold_out is None else recipe.hold_out
     if recipe.supervised:
         share = 0.0
@@ -215,7 +220,14 @@ def _parted(footage: Footage, recipe: Recipe) -> HeldOut:
             " learn from",
             "hold back another share, give longer clips or more of them, or leave --hold-out out",
         )
-    return parts
+    samples = _held_samples(parts, rule, store)
+    if recipe.hold_out and not samples:
+        raise UserError(
+            f"hold_out is {recipe.hold_out:g}, but no frame that is held back would have a"
+            f" reference {recipe.delta} frames from it",
+            "lower --delta, give longer clips or more of them, or leave --hold-out out",
+        )
+    return parts if samples else hold_out(footage, 0.0, seed=recipe.seed), samples
 
 
 def _held_samples(parts: HeldOut, rule: ReferenceRule, store: FrameStore) -> list[Sample]:

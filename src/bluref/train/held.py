@@ -73,7 +73,8 @@ def hold_ready(
     """
     if not found.held:
         if recipe.hold_out is None and not any(sample.truth for sample in found.samples):
-            observer.on_message(f"no clip is long enough to hold frames back: {WITHOUT}")
+            apart = f" and references {recipe.delta} frames from them" if recipe.delta > 1 else ""
+            observer.on_message(f"no clip is long enough to hold frames back{apart}: {WITHOUT}")
         return []
     bank = judging_bank(bank, run)
     samples = most_covering(

@@ -97,7 +97,7 @@ def describe(batch: Batch, output: torch.Tensor) -> dict[str, float]:
     if batch.truth is not None:
         everywhere = torch.ones_like(spoken)
         row["input_psnr_truth"] = _mean_psnr(batch.blurry, batch.truth, everywhere)
-        if batch.target is not batch.truth:  # the supervised bound learns from the truth
+        if not torch.equal(batch.target, batch.truth):  # the supervised bound learns from the truth
             row["target_psnr_truth"] = _mean_psnr(batch.target, batch.truth, spoken)
         row["output_psnr_truth"] = _mean_psnr(output, batch.truth, everywhere)
     return row

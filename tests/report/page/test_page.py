@@ -19,13 +19,16 @@ from bluref.frames.store import FrameStore
 from bluref.media.picture import write_picture
 from bluref.report.page import page as page_module
 from bluref.report.page import page_input
-from bluref.report.page.page import render, try_page, write_page
+from bluref.report.page.page import render, saved_step, try_page, write_page
 from bluref.report.page.page_examples import Examples, find_examples
 from bluref.report.page.page_facts import read_facts
 from bluref.report.page.page_footage import RunFootage
 from bluref.report.page.page_recipe import command
+from bluref.restore.networks.backbones import build_backbone
+from bluref.train import checkpoint
 from bluref.train.banks import bank_of
 from bluref.train.data import find_training_data
+from bluref.train.deblurring import DeblurringFiles
 from bluref.train.held import hold_ready
 from bluref.train.moving import find_moving
 from bluref.train.observe import Observer
@@ -176,6 +179,20 @@ def test_frames_held_back_are_shown_with_what_validation_judged_them_by(tmp_path
     assert page.problem is None
     assert {one.judged.key for one in page.shown} <= set(footage.held)
     assert all(one.held_out for one in page.shown)
+
+
+def test_a_page_judges_the_network_that_people_use(tmp_path):
+    """The best one, as the loop saves it; where none was chosen, the last."""
+    run = tmp_path / "run"
+    assert saved_step(run) is None
+    (run / "last").mkdir(parents=True)
+    (run / "last" / "meta.json").write_text('{"step": 10}')
+    assert saved_step(run) == 10
+    files, network = DeblurringFiles(32), build_backbone("light")
+    checkpoint.save_network(run / "best", network, files=files, meta={"step": 4})
+    assert saved_step(run) == 4
+    (run / "best" / "model.json").write_text("torn")
+    assert saved_step(run) == 10
 
 
 def test_making_a_page_changes_nothing_else_in_the_run_not_even_what_is_torn(trained, tmp_path):

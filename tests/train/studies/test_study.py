@@ -237,6 +237,15 @@ def test_a_folder_of_something_else_is_left_alone(training, study, tmp_path):
     assert training.calls == []
 
 
+def test_a_folder_of_runs_and_frames_that_no_study_made_is_left_alone(training, study, tmp_path):
+    (tmp_path / "runs" / "mine").mkdir(parents=True)
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "holiday.png").write_bytes(b"precious")
+    with pytest.raises(UserError, match="holds something else"):
+        run_study(study, tmp_path)
+    assert (tmp_path / "frames" / "holiday.png").is_file()
+
+
 def test_each_run_is_watched_by_an_observer_of_its_own(training, study, tmp_path):
     told = []
 

@@ -21,6 +21,7 @@ from bluref.report.page.page_markup import as_document, name_of, put, tag
 from bluref.report.page.page_recipe import recipe_section
 from bluref.report.page.page_verdict import verdict_section
 from bluref.report.page.page_viewer import viewer
+from bluref.weights.folder import DESCRIPTION
 
 PAGE = "report.html"
 LIMIT = 8_000_000
@@ -96,9 +97,10 @@ def render(facts: RunFacts, examples: Examples) -> str:
 
 def saved_step(run: Path) -> int | None:
     """The step at which the network was saved that people use: the best one, else the last."""
-    for folder in (run / "best", run / "last"):
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            return int(json.loads((folder / "meta.json").read_text("utf-8"))["step"])
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return int(json.loads((run / "best" / DESCRIPTION).read_text("utf-8"))["meta"]["step"])
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return int(json.loads((run / "last" / "meta.json").read_text("utf-8"))["step"])
     return None
 
 

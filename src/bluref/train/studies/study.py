@@ -258,8 +258,9 @@ def _refuse_folder(folder: Path) -> None:
     """Refuse a file, and a folder of something else."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file", "name a folder for the study")
-    held = {path.name for path in folder.iterdir()} - {LOCK} if folder.exists() else set()
-    if held and "runs" not in held:
+    held = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    # Others have `runs` and `frames` too, which it would take for its own; its mark is the lock.
+    if held - {LOCK, "runs"} and not held >= {LOCK, "runs"}:
         raise UserError(f"{folder} holds something else than a study", "name another folder")
 
 
