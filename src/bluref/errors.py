@@ -1,5 +1,16 @@
 """What a user can cause: a problem, and how to mend it."""
 
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+
+
+def as_command(words: Sequence[object]) -> str:
+    """A command to be copied, each word as the shell of this system takes it for one."""
+    plain = [str(word) for word in words]
+    return subprocess.list2cmdline(plain) if os.name == "nt" else shlex.join(plain)
+
 
 class UserError(Exception):
     """Bad input, a missing file, a wrong shape: shown as one line and a fix, exit status 2.

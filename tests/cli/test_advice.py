@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import importlib
 import re
+import shlex
 import typing
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import bluref
 from bluref.cli.main import VERBS
+from bluref.errors import as_command
 
 SOURCES = sorted(Path(bluref.__file__).parent.rglob("*.py"))
 ROOT = Path(__file__).parents[2]
@@ -63,3 +65,10 @@ def test_an_option_that_nobody_has_would_be_seen():
         ("even", "False"),
         ("no-even", None),
     ]
+
+
+def test_a_command_to_copy_is_read_as_it_was_meant(monkeypatch):
+    words = ["bluref", "report", Path("my runs") / "it's"]
+    assert shlex.split(as_command(words)) == [str(word) for word in words]
+    monkeypatch.setattr("os.name", "nt")
+    assert as_command(["bluref", "C:\\my runs\\a"]) == 'bluref "C:\\my runs\\a"'

@@ -7,6 +7,7 @@ from PIL import Image
 
 from bluref.cli.main import main
 from bluref.match.scoring import RealScore
+from bluref.match.zero import ZeroMatcher
 from bluref.media.picture import write_picture
 
 pytestmark = pytest.mark.slow
@@ -95,6 +96,23 @@ def test_without_json_a_table_is_for_people(data, capsys):
     assert "1.000" in told
 
 
+def test_what_was_measured_is_told_though_the_picture_cannot_be_drawn(
+    photos, capsys, monkeypatch, tmp_path
+):
+    """And a matcher's name is no markup."""
+    matchers = {}
+    monkeypatch.setattr(
+        "bluref.match.named.matcher_named",
+        lambda name, **_: matchers.setdefault(name, ZeroMatcher()),
+    )
+    given = ["--synthetic", str(photos), "--count", "1", "--blur", "0", "--matcher", "runs/[/v2]"]
+    (tmp_path / "no").write_text("folder")
+    assert main(["eval-matcher", *given, "--picture", str(tmp_path / "no" / "where.png")]) == 2
+    told = capsys.readouterr()
+    assert "runs/[/v2]" in told.out
+    assert "where.png" in told.err
+
+
 def test_nothing_confident_is_null(data, capsys, monkeypatch):
     nothing = RealScore(0.0, float("nan"), 20.0, 0.1)
     monkeypatch.setattr("bluref.match.scoring.score_real", lambda *_, **__: nothing)
@@ -122,6 +140,7 @@ def test_nothing_confident_is_null(data, capsys, monkeypatch):
         (["--synthetic", "PHOTOS", "--blur", "-1"], "--blur is -1"),
         (["--synthetic", "PHOTOS", "--blur", "nan"], "--blur is nan"),
         (["--synthetic", "PHOTOS", "--count", "0"], "--count is 0"),
+        (["--synthetic", "PHOTOS", "--picture", "x.txt"], "x.txt is no name for a PNG"),
     ],
 )
 def test_what_cannot_be_measured_is_the_users_to_fix(

@@ -1,6 +1,7 @@
 """`bluref pairs` and `bluref train --pairs`, as a user runs them."""
 
 import json
+import shlex
 
 import pytest
 import torch
@@ -40,7 +41,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pairs(run, tmp_path_factory):
-    out = tmp_path_factory.mktemp("pairs") / "pairs"
+    out = tmp_path_factory.mktemp("pairs") / "of my walk"
     assert main(["pairs", str(run), "-o", str(out)]) == 0
     return out
 
@@ -58,7 +59,7 @@ def test_a_person_is_told_what_to_do_with_them(run, pairs, tmp_path, capsys):
     assert main(["pairs", str(run), "-o", str(pairs)]) == 0
     said = capsys.readouterr().err
     assert "3 pairs, 0 of them new" in said
-    command = said.splitlines()[-1].partition("bluref ")[2].split()
+    command = shlex.split(said.splitlines()[-1].partition("bluref ")[2])
     command[command.index("RUN")] = str(tmp_path / "student")
     command[command.index("light")] = "small"
     assert main([*command, *SETTINGS]) == 0

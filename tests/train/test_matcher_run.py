@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from bluref.errors import UserError
-from bluref.match.files import load_matcher
+from bluref.match.files import load_matcher, save_matcher
+from bluref.match.pdcnet.config import COMPACT
+from bluref.match.pdcnet.network import PDCNet
 from bluref.media.picture import picture_size, write_picture
 from bluref.train.matcher_recipe import MatcherRecipe
 from bluref.train.matcher_run import pair_config, train_matcher
@@ -145,6 +147,20 @@ def test_it_starts_from_a_matcher_trained_before_which_may_be_gone_on_resume(
     assert train_matcher([sharp], tmp_path / "run", recipe, resume=True).finished
 
 
+def test_before_its_first_checkpoint_it_begins_from_no_other_weights_than_before(
+    straight, sharp, tmp_path
+):
+    start, run = tmp_path / "start", tmp_path / "run"
+    shutil.copytree(straight / "last", start)
+    recipe = replace(RECIPE, init=str(start), steps=1)
+    train_matcher([sharp], run, recipe)
+    shutil.rmtree(run / "last")
+    torch.manual_seed(1)
+    save_matcher(PDCNet(COMPACT), start, meta={})
+    with pytest.raises(UserError, match="not the init any more"):
+        train_matcher([sharp], run, recipe, resume=True)
+
+
 @pytest.mark.parametrize(
     ("network", "told"), [("pdcnet-plus", "of other sizes"), (None, "no model at")]
 )
@@ -198,9 +214,6 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(sharp, tmp_path):
         assert done.returncode == 0, done.stderr
     a, b = (load_file(run / "last" / "training.safetensors") for run in (one, two))
     torch.manual_seed(0)
-    from bluref.match.pdcnet.config import COMPACT
-    from bluref.match.pdcnet.network import PDCNet
-
     start = PDCNet(COMPACT).state_dict()
     moved, apart = 0.0, 0.0
     for name, value in a.items():

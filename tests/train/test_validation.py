@@ -14,6 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bluref.degrade.motion import Motion
 from bluref.errors import UserError
 from bluref.frames.clip import Frame
 from bluref.frames.crops import Crop
@@ -25,8 +26,10 @@ from bluref.restore.files import load_network
 from bluref.train import checkpoint, data
 from bluref.train.metrics import read_metrics
 from bluref.train.observe import Observer
+from bluref.train.reblur import Reblur
 from bluref.train.run import _seen_at_best, train
 from bluref.train.validation import (
+    Held,
     HeldOutValidation,
     Judging,
     Look,
@@ -353,7 +356,6 @@ JUDGING = Judging(1, 0, 0.05, 32, torch.device("cpu"))
 
 def test_a_network_that_does_nothing_agrees_as_its_input_does(tmp_path):
     from bluref.restore.networks.backbones import build_backbone
-    from bluref.train.validation import Held
 
     blurry, target = torch.rand(2, 1, 3, 40, 40)
     ones = torch.ones(1, 1, 40, 40)
@@ -369,6 +371,16 @@ def test_a_network_that_does_nothing_agrees_as_its_input_does(tmp_path):
     # Read again it is the same to the last digit: a report rounds once.
     again = HeldOutValidation(tmp_path, [held], JUDGING, upto=5).look_at(5)
     assert again.agreement == look.agreement
+
+
+@pytest.mark.parametrize(("sure", "tells"), [(0.0, False), (1.0, True)])
+def test_a_frame_whose_motion_nobody_is_sure_of_tells_nothing(sure, tells):
+    blurry, nothing = torch.rand(1, 3, 40, 40), torch.zeros(1, 1, 40, 40)
+    still = torch.zeros(1, 2, 40, 40)
+    reblur = Reblur(Motion(still, still), nothing + sure, 1.0)
+    target = PseudoSharp(blurry, nothing, nothing)
+    held = Held(Frame("a", 3, Path("a/3.png")), Crop(0, 0, 40, 40), blurry, target, reblur)
+    assert held.tells(0.05) == tells
 
 
 def test_where_nothing_moves_for_training_frames_held_back_are_judged_all_the_same(

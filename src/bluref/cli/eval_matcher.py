@@ -21,6 +21,7 @@ SUMMARY = "Measure dense matchers on real motion, or on synthetic pairs of known
 
 Row = dict[str, Any]
 Matchers = dict[str, "Matcher[Any]"]
+Scores = dict[tuple[str, float], "SyntheticScore"]
 Tell = Callable[[str, int], Callable[[int], None]]
 
 _LONGEST_BLUR = 256  # the side of a synthetic pair: longer ones wipe it out
@@ -79,9 +80,15 @@ def run(options: Options) -> int:
     _check(options)
     device = usable_device(options.device)
     matchers = {name: matcher_named(name, device=device) for name in options.matcher}
+    scores: Scores = {}
     with _progress() as tell:
         if options.data is None:
-            rows = _on_synthetic_pairs(options, matchers, tell)
+            scores = _on_synthetic_pairs(options, matchers, tell)
+            rows = [
+                {"matcher": name, "blur": length, **_figures(scores[name, length])}
+                for name in matchers
+                for length in dict.fromkeys(options.blur)
+            ]
         else:
             rows = _on_real_motion(options.data, options, matchers, tell)
     if options.json:
@@ -89,6 +96,8 @@ def run(options: Options) -> int:
         sys.stdout.write(json.dumps({"rows": told}) + "\n")
     else:
         _print_table(rows)
+    if options.picture is not None:
+        _draw(scores, options.picture)
     return 0
 
 
@@ -99,10 +108,8 @@ def _check(options: Options) -> None:
             "eval-matcher takes either DATA or --synthetic, one of the two",
             "give a paired data set, or --synthetic with folders of sharp pictures",
         )
-    if options.picture is not None and not options.synthetic:
-        raise UserError(
-            "a reliability diagram needs pairs of known flow", "use --picture with --synthetic"
-        )
+    if options.picture is not None:
+        _check_picture(options.picture, synthetic=bool(options.synthetic))
     for name in ("matcher", "blur" if options.synthetic else "delta"):
         if not getattr(options, name):
             raise UserError(f"--{name} names none", "give at least one, or leave the option out")
@@ -111,6 +118,15 @@ def _check(options: Options) -> None:
     for length in options.blur:
         if not 0 <= length <= _LONGEST_BLUR:
             raise UserError(f"--blur is {length:g}", f"give 0 to {_LONGEST_BLUR} pixels")
+
+
+def _check_picture(picture: Path, *, synthetic: bool) -> None:
+    if not synthetic:
+        raise UserError(
+            "a reliability diagram needs pairs of known flow", "use --picture with --synthetic"
+        )
+    if picture.suffix.lower() != ".png":
+        raise UserError(f"{picture} is no name for a PNG", "let it end in .png")
 
 
 def _on_real_motion(data: Path, options: Options, matchers: Matchers, tell: Tell) -> list[Row]:
@@ -135,8 +151,8 @@ def _on_real_motion(data: Path, options: Options, matchers: Matchers, tell: Tell
     return rows
 
 
-def _on_synthetic_pairs(options: Options, matchers: Matchers, tell: Tell) -> list[Row]:
-    """One row per matcher and length of blur; draws the diagram if it is asked for."""
+def _on_synthetic_pairs(options: Options, matchers: Matchers, tell: Tell) -> Scores:
+    """A score for each matcher and length of blur."""
     from tempfile import TemporaryDirectory
 
     from bluref.frames.sharp import sharp_frames
@@ -144,7 +160,7 @@ def _on_synthetic_pairs(options: Options, matchers: Matchers, tell: Tell) -> lis
     from bluref.match.scoring import blurred_pairs, score_synthetic
 
     frames = sharp_frames(options.synthetic, part=options.part, most=options.count)
-    scores: dict[tuple[str, float], SyntheticScore] = {}
+    scores: Scores = {}
     with TemporaryDirectory() as folder:
         store = FrameStore(Path(folder))
         store.prepare(frames)
@@ -154,16 +170,16 @@ def _on_synthetic_pairs(options: Options, matchers: Matchers, tell: Tell) -> lis
             for name, matcher in matchers.items():
                 say = tell(f"{name}, blur {length:g}", options.count)
                 scores[name, length] = score_synthetic(matcher, pairs, tell=say)
-    if options.picture is not None:
-        from bluref.report.reliability import draw_reliability
+    return scores
 
-        bins = {m: {f"{b:g} px": scores[m, b].bins for b in options.blur} for m in matchers}
-        draw_reliability(bins, options.picture)
-    return [
-        {"matcher": name, "blur": length, **_figures(scores[name, length])}
-        for name in matchers
-        for length in dict.fromkeys(options.blur)
-    ]
+
+def _draw(scores: Scores, picture: Path) -> None:
+    from bluref.report.reliability import draw_reliability
+
+    bins: dict[str, dict[str, Any]] = {}
+    for (name, length), score in scores.items():
+        bins.setdefault(name, {})[f"{length:g} px"] = score.bins
+    draw_reliability(bins, picture)
 
 
 def _figures(score: object) -> Row:
@@ -185,8 +201,10 @@ def _print_table(rows: Sequence[Row]) -> None:
 
 
 def _cell(name: str, value: str | int | float) -> str:
+    from rich.markup import escape
+
     if isinstance(value, str):
-        return value
+        return escape(value)
     if math.isnan(value):
         return "-"
     return f"{value:g}" if name in ("delta", "blur") else f"{value:.{_DECIMALS.get(name, 3)}f}"
@@ -201,13 +219,14 @@ def _number(value: str | int | float) -> str | int | float | None:
 def _progress() -> Iterator[Tell]:
     """A bar on stderr, on a terminal only; gives what starts anew for each row of the table."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
 
         def begin(what: str, total: int) -> Callable[[int], None]:
-            bar.reset(task, description=what, total=total)
+            bar.reset(task, description=escape(what), total=total)
             return lambda done: bar.update(task, completed=done)
 
         yield begin

@@ -1,12 +1,12 @@
 """`bluref import`: a network that others have published, to work with."""
 
 import json
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from bluref.cli.options import Input, MaybeOutput
+from bluref.errors import as_command
 
 SUMMARY = "Convert a published NAFNet, Restormer, PDC-Net(+) or VGG-16 to BluRef's format."
 
@@ -46,7 +46,7 @@ def run(options: Options) -> int:
     folder = options.output or _named_after(options.checkpoint)
     imported = import_checkpoint(options.checkpoint, folder, vgg=options.vgg)
     parameters = sum(p.numel() for p in imported.network.parameters())
-    use = USES[imported.kind].format(folder=shlex.quote(str(folder)))
+    use = USES[imported.kind].format(folder=as_command([folder]))
     if options.json:
         told = {
             "kind": imported.kind,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bluref.cli.options import Input, Output
+from bluref.errors import as_command
 from bluref.media.whole import decimal_bytes
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ def _summary(report: "PairsReport") -> str:
         f"references cover {report.coverage:.0%} of a frame,"
         f" expected PSNR {report.expected_psnr:.1f} dB"
     )
-    lines.append(f"learn from them: bluref train {report.out} --pairs -o RUN --backbone light")
+    train = as_command(["bluref", "train", report.out, "--pairs", "-o", "RUN"])
+    lines.append(f"learn from them: {train} --backbone light")
     return "".join(line + "\n" for line in lines)
 
 

@@ -11,6 +11,7 @@ from bluref.cli.training import (
     starting_from_recipe,
     tell,
 )
+from bluref.errors import as_command
 from bluref.train.recipe import Recipe
 
 SUMMARY = "Train a deblurring network on your footage, with no pairs."
@@ -72,7 +73,7 @@ def run(options: Options) -> int:
     return tell(
         result,
         machine=options.json,
-        use=f"deblur with it: bluref deblur PICTURES... --model {result.run}",
+        use=f"deblur with it: bluref deblur PICTURES... --model {as_command([result.run])}",
         go_on=go_on,
         page=page,
     )

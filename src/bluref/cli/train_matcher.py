@@ -14,6 +14,7 @@ from bluref.cli.training import (
     starting_from_recipe,
     tell,
 )
+from bluref.errors import as_command
 from bluref.train.matcher_recipe import MatcherRecipe
 
 SUMMARY = "Train a dense matcher on sharp pictures alone, warped and degraded on the fly."
@@ -40,7 +41,8 @@ class Options:
     matcher-compact, matcher-paper-1, matcher-paper-2; options on the command line win over it."""
 
     json: bool = False
-    """Print one JSON object: run, steps, seconds, report."""
+    """Print one JSON object: run, steps, seconds, report; and as `bluref train` does best_step,
+    agreement_before and agreement_after, which are null: nothing is held back from a matcher."""
 
     recipe: MatcherRecipe = field(default_factory=MatcherRecipe)
     """Every choice of the run."""
@@ -68,7 +70,8 @@ def run(options: Options) -> int:
     return tell(
         result,
         machine=options.json,
-        use=f"train a network with it: bluref train DATA -o RUN --matcher {result.run}",
+        use="train a network with it: bluref train DATA -o RUN --matcher "
+        + as_command([result.run]),
         go_on=go_on,
         page=page,
     )

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from bluref.errors import as_command
 from bluref.train.recipe_file import Kind, read_recipe, read_run_recipe
 
 if TYPE_CHECKING:
@@ -107,10 +107,10 @@ def command_to_go_on(verb: str, sources: Sequence[Path], run: Path, device: str)
     """What goes on with a run that was interrupted, as this process or these were started."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     together = f"accelerate launch --multi_gpu --num_processes {count} -m " if count > 1 else ""
-    words = ["bluref", verb, *map(str, sources), "-o", str(run), "--resume"]
+    words: list[object] = ["bluref", verb, *sources, "-o", run, "--resume"]
     # Those that are launched together are given their devices.
     words += ["--device", device] if device != "cpu" and count == 1 else []
-    return together + shlex.join(words)
+    return together + as_command(words)
 
 
 @contextmanager

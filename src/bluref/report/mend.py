@@ -4,14 +4,13 @@ Each part keeps what it has done, so that the same call goes on where one was in
 """
 
 import math
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from bluref.errors import UserError
+from bluref.errors import UserError, as_command
 from bluref.frames.curate import curate, is_edited
 from bluref.frames.curation import CurateConfig, CurateReport
 from bluref.frames.frame_table import TABLE, read_table
@@ -240,10 +239,11 @@ def _curate(
     curated = curate(clips, data, config, tell=_looking(tell))
     if before is not None and table.read_bytes().decode("utf-8") != before:
         write_text_whole(table, before)
+        use = as_command(["bluref", "deblur", "--model", out / RUN])
         raise UserError(
             f"{out} was begun with other frames than these clips now give",
-            f"mend clips that came later by bluref deblur --model {shlex.quote(str(out / RUN))}, or"
-            " name another output folder to learn from all of them",
+            f"mend clips that came later by {use} CLIP -o FOLDER, or name another output folder to"
+            " learn from all of them",
         )
     for clip in curated.clips:
         for note in clip.notes:

@@ -114,7 +114,7 @@ class Watch(Observer):
         gain, reblur = columns["validation_gain"], columns["validation_reblur"]
         told = {"agreement with references": gain, "blurred again": reblur}
         parts = [f"{what} {dB:+.2f} dB" for what, dB in told.items() if not math.isnan(dB)]
-        said = ", ".join(parts) + " over the blurry frames"
+        said = ", ".join(parts) + " over the blurry frames" if parts else "nothing can be said"
         kept = ", the best so far" if best else ""
         self.say(f"held back, after {step} steps: {said}{kept}")
 

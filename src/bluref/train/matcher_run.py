@@ -32,6 +32,7 @@ from bluref.train.loop import TellRefresh, Trainer
 from bluref.train.matcher_recipe import MatcherRecipe
 from bluref.train.matching import COLUMNS, Lesson, MatcherFiles, Matching, Siamese
 from bluref.train.metrics import MetricsFile
+from bluref.train.named_files import hashes
 from bluref.train.observe import Observer
 from bluref.train.processes import Processes, find_processes
 from bluref.train.run import TrainResult
@@ -256,9 +257,11 @@ def _described(
         "recipe": asdict(recipe),
         "data": {
             "folder": ", ".join(str(path.resolve()) for path in sharp),
+            "folders": [str(path.resolve()) for path in sharp],
             "sharp_frames": len(frames),
             "fingerprint": digest.hexdigest(),
         },
+        "files": hashes({"init": Path(recipe.init) if recipe.init else None}),
     }
 
 

@@ -20,6 +20,11 @@ def named_files(recipe: Recipe) -> dict[str, str]:
     named: dict[str, Path | None] = {"init": Path(recipe.init) if recipe.init else None}
     if not recipe.pairs and (recipe.anchor or not recipe.supervised):
         named["matcher"] = network_of(recipe.matcher)
+    return hashes(named)
+
+
+def hashes(named: Mapping[str, Path | None]) -> dict[str, str]:
+    """SHA-256 of the weights that lie in files or folders, by field; of those that are there."""
     found: dict[str, str] = {}
     for field, path in named.items():
         if path is not None and path.exists():

@@ -110,11 +110,12 @@ class Recipe(schedule.Schedule):
     frame, must be the blurry frame again."""
 
     supervised: bool = False
-    """Train on the true sharp frames of a paired data set instead: the upper bound."""
+    """Train on the true sharp frames of a paired data set instead: the upper bound. Without warm
+    start, and with an anchor only if it is given."""
 
     pairs: bool = False
-    """DATA holds pairs that `bluref pairs` made: learn from them, each pixel weighed by its
-    trust."""
+    """DATA holds pairs that `bluref pairs` made: learn from them, each pixel weighed by its trust.
+    What targets, warm start, anchor and frames held back are made of then plays no part."""
 
     batch: int | None = None
     """Crops per step; if not given 8, or fewer where memory is short."""

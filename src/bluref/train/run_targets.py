@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bluref.errors import UserError
+from bluref.errors import UserError, as_command
 from bluref.frames.clip import Frame
 from bluref.frames.crops import Crop
 from bluref.frames.references import Sample
@@ -141,7 +141,7 @@ def open_targets(
     if not bank.rounds() and not without_rounds:
         raise UserError(
             f"{run} has no targets yet: it has not come further than its warm start",
-            f"train on: bluref train {data} -o {run} --resume",
+            f"train on: {as_command(['bluref', 'train', data, '-o', run, '--resume'])}",
         )
     found = find_training_data(data, recipe, bank.store, tell=observer.on_prepare)
     if found.fingerprint != told["data"].get("fingerprint"):

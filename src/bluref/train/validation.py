@@ -57,8 +57,12 @@ class Held:
         return self.target.mask.float().mean().item()
 
     def tells(self, min_coverage: float) -> bool:
-        """Whether anything can be said of it: by references, or by its motion."""
-        return self.coverage >= max(min_coverage, LEAST) or self.reblur is not None
+        """Whether anything can be said of it: by references, or by motion that is sure."""
+        if self.coverage >= max(min_coverage, LEAST):
+            return True
+        if self.reblur is None:
+            return False
+        return not math.isnan(reblurred(self.blurry, self.blurry, self.reblur).item())
 
 
 @dataclass(frozen=True)

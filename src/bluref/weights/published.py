@@ -1,7 +1,6 @@
 """Checkpoints that others have published: opened as tensors, and never run."""
 
 import pickle
-import shlex
 import struct
 import warnings
 import zipfile
@@ -13,7 +12,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from bluref.errors import UserError
+from bluref.errors import UserError, as_command
 
 MAX_BYTES = 4 * 2**30
 """Largest checkpoint that is opened: networks that BluRef knows stay far below, Adam included."""
@@ -114,4 +113,4 @@ def _conversion(path: Path) -> str:
     """A command that writes the tensors of `path`, and nothing else, into a file beside it."""
     name = path.name.removesuffix(".tar").removesuffix(path.suffix).removesuffix(".pth")
     target = path.with_name(f"{name}-tensors.pth")
-    return f'python -c "{_EXTRACT}" {shlex.quote(str(path))} {shlex.quote(str(target))}'
+    return f'python -c "{_EXTRACT}" {as_command([path, target])}'

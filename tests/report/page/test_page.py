@@ -342,6 +342,14 @@ def test_the_command_on_the_page_is_the_run(recipe, trained, monkeypatch, tmp_pa
     assert str(seen[0].data) == "/films/it's mine"
 
 
+def test_the_command_of_a_matcher_names_each_of_its_folders(trained):
+    read = read_facts(trained[0])
+    folders = ["/films/day 1, evening", "/photos"]
+    data = {"folder": ", ".join(folders), "folders": folders}
+    of_matcher = replace(read, told={**read.told, "recipe": {}, "data": data})
+    assert shlex.split(command(of_matcher))[:4] == ["bluref", "train-matcher", *folders]
+
+
 def test_report_is_made_by_hand_too(trained, tmp_path, capsys):
     page = tmp_path / "mine.html"
     assert main(["report", str(trained[0]), "-o", str(page), "--json"]) == 0

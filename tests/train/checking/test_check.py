@@ -96,6 +96,18 @@ def test_a_torn_file_that_training_needs_is_hopeless_and_named(footage, report_o
     assert report.coverage > 0, "the others are looked at all the same"
 
 
+def test_a_file_that_nobody_looked_at_before_it_is_matched_is_told_in_the_report(
+    footage, report_of, monkeypatch
+):
+    def torn(*arguments, **options):
+        raise UserError("film.mp4 ends before frame 7", "copy it again")
+
+    monkeypatch.setattr(module, "match_sample", torn)
+    report = report_of(footage)
+    assert report.verdict == "hopeless"
+    assert "hopeless a sample film.mp4 ends before frame 7" in problems(report)
+
+
 def test_two_cameras_of_different_size_in_one_clip_are_told(footage, report_of, tmp_path):
     clip = tmp_path / "data" / "clip"
     for n, path in enumerate(sorted((footage / "train" / "scene0" / "sharp").iterdir())):

@@ -165,3 +165,16 @@ def test_a_data_set_without_truth_is_told_at_once(footage, tmp_path):
             shutil.copytree(clip / "blur", tmp_path / part / clip.name)
     with pytest.raises(UserError, match="holds no pairs to measure on"):
         judge(tmp_path, Recipe())
+
+
+@pytest.mark.usefixtures("no_ssim")
+def test_copies_are_of_the_size_of_the_frame(footage, tmp_path):
+    """Anywhere in the footage may be where references of another size are."""
+    shutil.copytree(footage, tmp_path / "data")
+    for part, scene in (("train", "scene0"), ("test", "scene1")):
+        for path in sorted((footage / part).glob("*/*/*.png")):
+            small = tmp_path / "data" / part / f"small-{scene}" / path.parent.name / path.name
+            write_picture(read_picture(path)[..., :64, :], small)
+    recipe = Recipe(choice="random", refs=3)
+    found = judge(tmp_path / "data", recipe).copies(recipe, tell=lambda done, total: None)
+    assert 0 < found.psnr_test < 99

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bluref.errors import UserError
+from bluref.errors import UserError, as_command
 from bluref.media.whole import write_text_whole
 from bluref.report.page.page_clips import clips_section
 from bluref.report.page.page_curves import curves_section
@@ -174,5 +174,7 @@ def try_page(
         complain(f"no report: {error.problem} (fix: {error.fix})")
     except OSError as error:
         reason = f"{error.strerror or error}: {error.filename or 'a temporary file'}"
-        complain(f"no report: {reason} (fix: mend that, and run bluref report {run})")
+        complain(
+            f"no report: {reason} (fix: mend that, and run {as_command(['bluref', 'report', run])})"
+        )
     return None

@@ -1,7 +1,6 @@
 """How to do a run again: its command, and its recipe."""
 
 import dataclasses
-import shlex
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from bluref.errors import UserError
+from bluref.errors import UserError, as_command
 from bluref.frames.frame_table import read_table
 from bluref.media.video import is_video
 from bluref.report.mended import DATA, RUN
@@ -47,14 +46,15 @@ def command(facts: RunFacts) -> str:
     for name, value in recipe.items():
         if name in usual and value != _plain(usual[name]):
             words += _option(name, value)
-    return shlex.join(words)
+    return as_command(words)
 
 
 def _whole(facts: RunFacts) -> list[str]:
     """Verb, what it learns from, and where to: of a film that was mended, the film itself."""
     folder = str(facts.told["data"].get("folder", ""))
     if not facts.deblurs:
-        return ["train-matcher", *folder.split(", "), "-o", _again(facts.run)]
+        folders = facts.told["data"].get("folders", [folder])
+        return ["train-matcher", *folders, "-o", _again(facts.run)]
     clips = _mended_clips(facts)
     if not clips:
         return ["train", folder, "-o", _again(facts.run)]

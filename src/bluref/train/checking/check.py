@@ -9,7 +9,7 @@ from statistics import median
 
 import torch
 
-from bluref.errors import UserError
+from bluref.errors import UserError, as_command
 from bluref.frames.clip import Clip, Frame
 from bluref.frames.layouts import find_clips
 from bluref.frames.store import FrameStore
@@ -114,10 +114,10 @@ def check_before(
     report = check(data, recipe, store, device=device, tell=observer.on_check)
     write_text_whole(run / CHECK, report.as_json())
     if report.verdict == "hopeless":
-        worst = report.problems[0]
+        worst, tells = report.problems[0], as_command(["bluref", "check", data])
         raise UserError(
             f"training on {data} cannot work: {worst.path}: {worst.problem}",
-            f"{worst.fix}; `bluref check {data}` tells all, --no-check trains all the same",
+            f"{worst.fix}; `{tells}` tells all, --no-check trains all the same",
         )
     observer.on_message(report.as_text().rstrip())
 
@@ -204,13 +204,16 @@ class _Work:
             for one in self.found.samples
             if not {one.blurry, *one.references} & self.seen.broken.keys()
         ]
-        self.matched = match_sample(
-            sample_of(whole, sample),
-            self.recipe.refs,
-            self.store,
-            tell=lambda done, all_: tell("matching a sample", done, all_),
-            device=device,
-        )
+        try:
+            self.matched = match_sample(
+                sample_of(whole, sample),
+                self.recipe.refs,
+                self.store,
+                tell=lambda done, all_: tell("matching a sample", done, all_),
+                device=device,
+            )
+        except UserError as error:  # of large footage not every picture has been looked at
+            self.problems.append(Problem("a sample", error.problem, error.fix, "hopeless"))
         if not self.matched:
             return
         self.problems += coverage_problems(self.matched)
@@ -281,7 +284,7 @@ def _refuse_pairs(data: Path, recipe: Recipe) -> None:
         find_pairs(data)  # refuses what is none, or is torn
         raise UserError(
             f"{data} holds pairs, which need no check",
-            f"learn from them: bluref train {data} --pairs",
+            f"learn from them: {as_command(['bluref', 'train', data, '--pairs'])}",
         )
     refuse_pairs(data)
 

@@ -14,7 +14,7 @@ from bluref.frames.references import ReferenceRule, choose_references
 from bluref.frames.sharpness import image_sharpness
 from bluref.frames.split import Footage, split_clips
 from bluref.measure.psnr import psnr
-from bluref.media.picture import read_picture
+from bluref.media.picture import picture_size, read_picture
 from bluref.restore.deblurrer import Deblurrer
 from bluref.train.data import spread
 from bluref.train.evaluate import Evaluation, evaluate_pairs
@@ -159,7 +159,8 @@ def _references(footage: Footage, recipe: Recipe) -> dict[Frame, tuple[Frame, ..
         choice=recipe.choice, delta=recipe.delta, refs=recipe.refs, seed=recipe.seed
     )
     # Where the best are chosen by what they show there are more to begin with, the nearest first.
-    return {s.blurry: s.references[: recipe.refs] for s in choose_references(footage, rule)}
+    samples = choose_references(footage, rule, size_of=lambda frame: picture_size(frame.path))
+    return {s.blurry: s.references[: recipe.refs] for s in samples}
 
 
 def _nearest(references: Sequence[Frame], truth: Frame, *, otherwise: Frame) -> Frame:
