@@ -117,9 +117,13 @@ def test_a_container_that_does_not_count_is_counted(tmp_path):
         ((0, 1, -1, 0), lambda stored: np.rot90(stored, -1)),  # x becomes down: clockwise
         ((-1, 0, 0, -1), lambda stored: np.rot90(stored, 2)),
         ((0, -1, 1, 0), lambda stored: np.rot90(stored, 1)),
+        ((-1, 0, 0, 1), lambda stored: stored[:, ::-1]),  # x becomes left: mirrored
+        ((1, 0, 0, -1), lambda stored: stored[::-1]),
+        ((0, 1, 1, 0), lambda stored: stored.transpose(1, 0, 2)),  # x becomes down, y right
+        ((0, -1, -1, 0), lambda stored: stored[::-1, ::-1].transpose(1, 0, 2)),
     ],
 )
-def test_rotated_videos_are_turned_upright(tmp_path, matrix, turned):
+def test_rotated_and_mirrored_videos_are_turned_upright(tmp_path, matrix, turned):
     path = write_video(tmp_path / "a.mp4", [corner()] * 2)
     set_matrix(path, *matrix)
     expected = turned(corner())

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
-import numpy as np
 import torch
 import torch.nn.functional as F
 from av.stream import Disposition
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from bluref.errors import UserError
 from bluref.media.combing import is_combed
 from bluref.media.picture import MAX_PIXELS
 from bluref.media.pixels import from_array
+from bluref.media.upright import turn_of
 
 if TYPE_CHECKING:
     Packet = av.Packet[Any]
@@ -70,7 +70,7 @@ _ABOUT = 0.00051  # s by which a frame's time may differ from what is asked: hal
 _BUILT_ON = (PictureType.P, PictureType.B)
 _EARLIER = (0, 2, 10)  # s before the time asked that seeking aims at, one after the other
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED in ITU-T H.273 and FFmpeg
-_TALLEST_STANDARD_DEFINITION = 576  # lines; above it, untagged video is BT.709 by convention
+TALLEST_STANDARD_DEFINITION = 576  # lines; above it, untagged video is BT.709 by convention
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ def probe_video(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> VideoInfo:
         frame = next(container.decode(stream), None)
         if frame is None:
             raise UserError(f"{path} holds no frame that can be decoded", _COPY_AGAIN)
-        sides = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
+        sides = (frame.height, frame.width)
+        sides = sides[::-1] if turn_of(frame).sideways else sides
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         counted = stream.frames if says_what_it_shows(stream) else 0
     return VideoInfo(path, *sides, counted or count_frames(path, max_pixels=max_pixels), rate)
@@ -156,7 +157,7 @@ def stream_video(
         for index, frame in enumerate(container.decode(stream)):
             if wanted is None or index in wanted:
                 time = index / float(rate) if frame.time is None else frame.time
-                yield VideoFrame(index, time, from_array(_upright_pixels(frame)))
+                yield VideoFrame(index, time, _upright(frame))
             if index >= last:
                 return
         if index < 0:
@@ -187,7 +188,7 @@ def seek_video(
             frame = _decoded_at(container, stream, times[index])
             if frame is not None:
                 missing.remove(index)
-                yield VideoFrame(index, times[index], from_array(_upright_pixels(frame)))
+                yield VideoFrame(index, times[index], _upright(frame))
     if missing:
         yield from stream_video(path, only=missing, max_pixels=max_pixels)
 
@@ -306,11 +307,11 @@ def says_what_it_shows(stream: VideoStream) -> bool:
     return shown >= stream.frames
 
 
-def _upright_pixels(frame: av.VideoFrame) -> UInt8[np.ndarray, "h w 3"]:
+def _upright(frame: av.VideoFrame) -> Float[Tensor, "1 3 h w"]:
     untagged = int(frame.colorspace) == _UNSPECIFIED
-    guess = "ITU709" if untagged and frame.height > _TALLEST_STANDARD_DEFINITION else None
+    guess = "ITU709" if untagged and frame.height > TALLEST_STANDARD_DEFINITION else None
     pixels = frame.to_ndarray(format="rgb24", src_colorspace=guess)
-    return np.rot90(pixels, round(frame.rotation / 90))  # both count counter-clockwise
+    return turn_of(frame).upright(from_array(pixels))
 
 
 @contextmanager

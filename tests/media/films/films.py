@@ -43,6 +43,7 @@ class Film:
     tags: tuple = (0, 2, 2, 2)  # range, matrix, primaries, transfer
     aspect: Fraction = Fraction(1)
     rotation: int | None = None
+    matrix: tuple[int, int, int, int] | None = None
     sound: str | None = None
     subtitles: str | None = None
     chapters: bool = False
@@ -95,6 +96,9 @@ class Film:
         context.flags |= self.flags
         if self.rotation is not None:
             stream.set_display_rotation(self.rotation)
+        if self.matrix is not None:
+            a, b, c, d = (65_536 * value for value in self.matrix)
+            stream.set_display_matrix((a, b, 0, c, d, 0, 0, 0, 1 << 30))
         return stream
 
     def _words(self, stream, index):

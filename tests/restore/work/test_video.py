@@ -239,8 +239,16 @@ def test_the_network_sees_upright_pictures_and_players_turn_them_as_before(tmp_p
     assert after.formats == before.formats
 
 
-def test_what_a_turned_picture_becomes_is_turned_back(tmp_path):
-    source = Film("libx264", size=(24, 40), frames=1, rotation=90).write(tmp_path / "a.mp4")
+@pytest.mark.parametrize(
+    ("matrix", "as_shown"),
+    [
+        ((0, -1, 1, 0), lambda stored: np.rot90(stored, 1)),
+        ((1, 0, 0, -1), lambda stored: stored[::-1]),
+        ((0, 1, 1, 0), lambda stored: stored.T),
+    ],
+)
+def test_what_a_turned_or_mirrored_picture_becomes_is_turned_back(tmp_path, matrix, as_shown):
+    source = Film("libx264", size=(24, 40), frames=1, matrix=matrix).write(tmp_path / "a.mp4")
 
     def mark(image):  # the top of the upright picture
         image = image.clone()
@@ -249,7 +257,7 @@ def test_what_a_turned_picture_becomes_is_turned_back(tmp_path):
 
     deblur(source, tmp_path / "b.mp4", mark, crf=0)
     luma = np.frombuffer(look(tmp_path / "b.mp4").samples[0], "u1")[: 24 * 40].reshape(24, 40)
-    shown = np.rot90(luma, 1)
+    shown = as_shown(luma)
     assert shown[:8].min() > 200 > shown[8:].mean()
 
 

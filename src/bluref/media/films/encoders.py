@@ -7,14 +7,12 @@ frames, on any machine: threads are a part of it.
 import io
 import os
 import re
-import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 
 import av
 from av.codec.context import Flags
-from av.sidedata.sidedata import Type
 from av.video.codeccontext import VideoCodecContext
 
 from bluref.errors import UserError
@@ -25,9 +23,10 @@ from bluref.media.films.encoder_options import (
     encoder_options,
     fitting_quality,
 )
-from bluref.media.films.hdr import lost_hdr, side_data
+from bluref.media.films.hdr import lost_hdr
 from bluref.media.films.pixel_formats import loses, nearest
 from bluref.media.films.recording import Recording, Shown
+from bluref.media.upright import display_matrix
 
 SEGMENT = 60
 """Frames that are encoded by themselves: what an interruption can cost, and the longest group."""
@@ -178,12 +177,6 @@ def encoder_of(plan: Plan) -> VideoCodecContext:
         raise UserError(f"{plan.encoder} is no encoder of video", "choose another --codec")
     prepare(context, plan)
     return context
-
-
-def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    """The nine numbers by which players turn and mirror a frame."""
-    found = side_data(frame, Type.DISPLAYMATRIX)
-    return struct.unpack("=9i", found[:36]) if found else None
 
 
 def _named(codec: str, container: str, *, asked: bool) -> str | None:

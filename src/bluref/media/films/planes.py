@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8, UInt16
 from torch import Tensor
 
 from bluref.media.films.pixel_formats import nearest
+from bluref.media.video import TALLEST_STANDARD_DEFINITION
 
 LINES = 64
 """Lines that are converted at a time: a multiple of what any format's pixels share downwards."""
@@ -38,7 +39,6 @@ _LUMA = {
     14: (0.2627, 0.0593),  # ICtCp: likewise
 }
 _YCGCO = 8
-_TALLEST_STANDARD_DEFINITION = 576  # lines; above it, untagged video is BT.709 by convention
 _FULL_RANGE, _UNSPECIFIED_RANGE = 2, 0  # AVColorRange
 
 # The same samples in planes, for formats that interleave them.
@@ -260,7 +260,7 @@ def _matrix(frame: av.VideoFrame) -> Float[np.ndarray, "3 3"]:
     """From Y' in [0, 1] and two chroma in [-1/2, 1/2] to R'G'B'; its first column is all ones."""
     if int(frame.colorspace) == _YCGCO:
         return np.array([[1.0, -1, 1], [1, 1, 0], [1, -1, -1]])
-    untagged = 1 if frame.height > _TALLEST_STANDARD_DEFINITION else 6
+    untagged = 1 if frame.height > TALLEST_STANDARD_DEFINITION else 6
     red, blue = _LUMA.get(int(frame.colorspace), _LUMA[untagged])
     luma = np.array([red, 1 - red - blue, blue])
     cb = (np.array([0, 0, 1]) - luma) / (2 * (1 - blue))

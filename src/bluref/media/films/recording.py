@@ -218,11 +218,6 @@ def open_recording(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> Iterato
         yield Recording(path, container, main_stream(path, container, max_pixels))
 
 
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """How many quarter turns counter-clockwise make a frame upright, 0 to 3."""
-    return round(frame.rotation / 90) % 4
-
-
 class _Expected:
     """The times of packets that no frame has come of yet."""
 

@@ -21,11 +21,12 @@ from bluref.frames.sharpness import WINDOW, image_sharpness
 from bluref.media.films.container import container_for
 from bluref.media.films.encoders import SEGMENT, Plan, plan_encoding
 from bluref.media.films.planes import change, to_image
-from bluref.media.films.recording import Recording, Shown, open_recording, quarter_turns
+from bluref.media.films.recording import Recording, Shown, open_recording
 from bluref.media.films.remux import write_film
 from bluref.media.films.segment import Timed, write_segment
 from bluref.media.overlap import read_ahead, write_behind
 from bluref.media.picture import MAX_PIXELS
+from bluref.media.upright import turn_of
 from bluref.restore.fingerprint import hash_of
 from bluref.restore.tiling.guard import GuardNote, summed
 from bluref.restore.work.finish import Finish
@@ -258,7 +259,7 @@ def _jobs(recording: Recording, first: int, *, only_blurry: bool) -> Generator[_
         fate = CORRUPT if shown.corrupt else SHARP if is_sharp else CHANGED
         image = None
         if fate == CHANGED:
-            image = torch.rot90(to_image(shown.frame), quarter_turns(shown.frame), (2, 3))
+            image = turn_of(shown.frame).upright(to_image(shown.frame))
         yield _Job(shown, fate, image)
 
 
@@ -269,7 +270,7 @@ def _sharpness(shown: Shown) -> float:
 def _timed(job: _Job) -> Timed:
     shown = job.shown
     if job.image is not None:
-        change(shown.frame, torch.rot90(job.image, -quarter_turns(shown.frame), (2, 3)))
+        change(shown.frame, turn_of(shown.frame).stored(job.image))
     found = [asdict(note) for note in job.found]
     return Timed(shown.frame, shown.pts, shown.duration, job.fate, found)
 
