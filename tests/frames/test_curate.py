@@ -18,7 +18,7 @@ from bluref.frames import journal as journal_module
 from bluref.frames.curate import MEASURED, curate
 from bluref.frames.curation import CurateConfig
 from bluref.frames.frame_table import TABLE, read_table, write_table
-from bluref.frames.layouts import find_clips
+from bluref.frames.layouts import find_clips, frame_numbers
 from bluref.frames.split import split_clips
 from bluref.frames.store import FrameStore
 from bluref.media.picture import picture_size, read_picture, write_picture
@@ -171,6 +171,20 @@ def test_copies_are_never_made_of_themselves(tmp_path):
         curate([data / "frames"], data, CurateConfig(extract=True))
     assert len(copies) > 4
     assert {path: path.read_bytes() for path in copies} == copies
+
+
+@pytest.mark.parametrize(
+    ("stems", "numbers"),
+    [
+        (["PXL_20230101_123456789", "PXL_20230101_123456822"], [0, 1]),
+        (["20240131", "20240201"], [0, 1]),
+        (["00000041", "00000043"], [41, 43]),
+        (["a 9999998", "a 9999999"], [9999998, 9999999]),
+        (["a 9999999", "a 10000000"], [0, 1]),
+    ],
+)
+def test_a_date_or_a_clock_is_no_frame_number(stems, numbers):
+    assert list(frame_numbers(stems).values()) == numbers
 
 
 @pytest.mark.parametrize("name", ["IMG{:014d}", "{:019d}", "clip 2024-01-31 {:013d}"])

@@ -24,8 +24,8 @@ from bluref.frames.frame_table import TABLE
 from bluref.media.picture import list_pictures
 from bluref.media.video import is_video, probe_video
 
-# Of the number in the name of a frame; longer ones are dates, or clocks.
-MOST_DIGITS = 9
+# Of the number in the name of a frame; longer ones are dates (20240131), or clocks (123456789).
+MOST_DIGITS = 7
 
 Layout = str
 LAYOUTS: tuple[Layout, ...] = ("auto", "gopro", "rb2v", "phonecraft", "clips", "curated")
@@ -222,7 +222,8 @@ def frame_numbers(stems: Iterable[str]) -> dict[str, int]:
     """The frame number of each file stem: its last run of digits, or its place if that fails.
 
     Places are used for the whole clip as soon as one stem has no digits, two share a number, or one
-    is too long for a count of frames: dates and clocks are none.
+    is too long for a count of frames: dates and clocks are none. Of clocks that are as short as a
+    count, such as 123456, nobody can tell.
 
     Args:
         stems: in the order in which places are given.

@@ -106,6 +106,17 @@ def test_noise_is_told_and_the_result_kept(tile):
     assert verdict == Verdict("noise", "kept")
 
 
+@pytest.mark.parametrize("dim", [-2, -1])
+def test_what_breaks_beyond_the_last_whole_cell_is_seen(dim):
+    tile = torch.full((3, 95, 95), 0.4)
+    result = tile.clone()
+    edge = result.narrow(dim, 95 - 31, 31)
+    edge[0] += 0.2
+    edge[2] -= 0.2
+    assert harm(tile, result) == "colours"
+    assert harm(tile, tile) is None
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (31, 31), (65, 65)])
 def test_tiles_of_any_size_can_be_judged(size):
     small = torch.full((3, *size), 0.4)

@@ -151,7 +151,7 @@ def harm(tile: Float[Tensor, "3 h w"], result: Float[Tensor, "3 h w"]) -> Findin
         return "broken"
     if _clipped(tile[:, ::2, ::2], result[:, ::2, ::2]) > CLIPPED:
         return "clipped"
-    change = F.avg_pool2d((result - tile)[None], _cell(tile))  # 1 3 rows columns
+    change = _by_cell((result - tile)[None])
     light = change.mean(dim=1, keepdim=True)
     if (change - light).abs().max() > COLOUR:
         return "colours"
@@ -166,8 +166,15 @@ def _clipped(tile: Tensor, result: Tensor) -> float:
     return float(((result <= 0) | (result >= 1)).logical_and(inside).float().mean())
 
 
-def _cell(tile: Tensor) -> tuple[int, int]:
-    return min(CELL, tile.shape[-2]), min(CELL, tile.shape[-1])
+def _by_cell(image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 rows columns"]:
+    """Means of cells; where they do not fill a side, one more that ends where it does."""
+    cell = min(CELL, image.shape[-2]), min(CELL, image.shape[-1])
+    for dim, side in zip((-2, -1), cell, strict=True):
+        length = image.shape[dim]
+        if rest := length % side:
+            last = image.narrow(dim, length - side, side)
+            image = torch.cat((image.narrow(dim, 0, length - rest), last), dim)
+    return F.avg_pool2d(image, cell)
 
 
 def _shift(tile: Tensor, result: Tensor) -> float:
