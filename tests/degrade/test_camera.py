@@ -57,6 +57,18 @@ def test_both_ways_of_varying_blur_come_up():
     assert any(len(b.kernels) == 1 for b in drawn)
 
 
+def test_each_of_two_blurs_acts_where_its_region_lies():
+    kernels = torch.zeros(2, 9, 9)
+    kernels[0, 4, 4] = 1
+    kernels[1, 4] = 1 / 9
+    region = torch.tensor([0.0, 0, 1, 1]).expand(1, 1, 4, 4)  # the second on the right
+    stripes = (torch.arange(136) // 4 % 2).float().expand(1, 3, 72, 136) * 0.5 + 0.25
+    made = Blur(kernels, region)(stripes, uncovered(stripes))
+    cut = stripes[..., 4:-4, 4:-4]
+    torch.testing.assert_close(made[..., :24], cut[..., :24], atol=0.01, rtol=0)
+    assert made[..., -24:].std() < 0.5 * cut[..., -24:].std()
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_no_degradation_shifts_a_picture(seed):
     config = CameraConfig(

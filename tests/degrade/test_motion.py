@@ -49,6 +49,16 @@ def test_the_length_of_the_blur_is_what_the_exposure_covers_of_the_way():
     assert not rightwards(8.0).blur(0.0).any()
 
 
+def test_what_comes_and_goes_back_is_smeared_by_half_of_the_way():
+    """A hand that shakes turns round: the two ends of the path are one place."""
+    there = rightwards(10.0).after
+    motion = Motion(there, there)
+    assert torch.equal(motion.blur(1.0), torch.full((1, 1, 32, 96), 5.0))
+    step = (torch.arange(96) >= 48).float().expand(1, 3, 32, 96)
+    ramp = expose_along(step, motion, Shutter(1.0, gamma=1.0))[0, 0, 16]
+    assert 4 <= ((ramp > 0.01) & (ramp < 0.99)).sum() <= 6
+
+
 def test_the_two_sides_follow_their_own_fields():
     still = torch.zeros(1, 2, 32, 96)
     later = Motion(still, rightwards(10.0).after)

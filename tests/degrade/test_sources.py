@@ -27,6 +27,7 @@ def test_numbered_pictures_of_one_size_are_frames(tmp_path):
         ["f1.png", "f2.png", "f4.png"],
         ["f1.png", "f2.png"],
         ["f1.png", "g1.png", "f2.png"],
+        ["beach 2.png", "cat 1.png", "dog 3.png"],
     ],
 )
 def test_pictures_with_gaps_or_without_numbers_are_photographs(tmp_path, names):

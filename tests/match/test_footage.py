@@ -1,5 +1,6 @@
 """Pairs of real frames: their truth comes from a classical flow between sharp frames."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,25 @@ def test_a_source_falls_back_to_warped_pictures_and_keeps_to_itself(clip):
 def test_bounds_are_checked(wrong):
     with pytest.raises(ValueError, match=r"must lie|need"):
         FootageConfig(**wrong)
+
+
+def test_the_blur_along_the_motion_is_as_long_as_that_however_far_frames_are_apart(clip):
+    """Frame numbers count, not places in the list: of a clip some frames may be left out."""
+    frames, store = clip
+    spread = [replace(frame, index=3 * frame.index) for frame in frames]
+    moving = replace(CONFIG, along=1.0, reach=9, exposure=(1.0, 1.0))
+
+    def change(frames, camera, config=moving):
+        pair = FootagePairs(store, 128, config, camera, STILL)(frames, seeded(0))
+        return (pair.target - pair.clean).abs().mean().item()
+
+    near = change(frames, only_motion(12.0), replace(moving, reach=3))
+    assert 0 < change(spread, only_motion(12.0)) < 0.6 * near
+    assert change(frames, only_motion(0.0)) == 0, "where the camera does not blur, nothing does"
+
+
+def test_a_frame_with_none_near_it_makes_no_pair(clip):
+    frames, store = clip
+    far = [replace(frame, index=10 * frame.index) for frame in frames]
+    draw = FootagePairs(store, 128, CONFIG, only_motion(0.0), STILL)
+    assert all(draw(far, seeded(seed)) is None for seed in range(4))

@@ -211,6 +211,12 @@ def test_a_reference_of_another_size_is_refused_naming_both(make, samples, tmp_p
         make(OnePixel()).refresh(0, odd, BlurryItself())
 
 
+def test_a_reference_that_served_another_frame_is_refused_by_its_size_too(make, samples, tmp_path):
+    odd = Sample(write(tmp_path / "frames", 99, size=(20, 16)), samples[0].references, None)
+    with pytest.raises(UserError, match=r"is 20x16, but .*000099\.png is 16x20"):
+        make(OnePixel()).refresh(0, [samples[0], odd], BlurryItself())
+
+
 def test_a_full_disk_is_told_and_leaves_nothing_torn(make, samples, tmp_path, monkeypatch):
     make(OnePixel()).store.prepare([f for s in samples for f in (s.blurry, *s.references)])
 

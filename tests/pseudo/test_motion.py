@@ -97,6 +97,36 @@ def test_a_flipped_box_moves_as_the_flipped_picture_does(motion_of, mirror, upen
         torch.testing.assert_close(warp(crop.flip(cut), getattr(flipped, side)), expected)
 
 
+@dataclass
+class Growing:
+    """Things move the faster the further right and down they are; so does the confidence."""
+
+    identity: str = "growing"
+
+    def encode(self, image):
+        return image
+
+    def match(self, target, reference):
+        sign = 1.0 if reference.mean() > target.mean() else -1.0
+        y, x = torch.meshgrid(*(torch.linspace(0, 1, n) for n in SIZE), indexing="ij")
+        flow = sign * torch.stack((4 * x, 3 * y))[None]
+        return Match(flow, (x * y)[None, None], torch.ones(1, 1, *SIZE, dtype=torch.bool))
+
+
+@pytest.mark.parametrize(("mirror", "upend"), [(True, False), (False, True), (True, True)])
+def test_what_moves_unevenly_is_flipped_in_place(motion_of, mirror, upend):
+    samples, motion = motion_of((0, 1, 2))
+    motion.bank.matcher = Growing()
+    motion.find()
+    plain, sure = motion.around(samples[1], Crop(4, 8, 16, 20))
+    crop = Crop(4, 8, 16, 20, mirror, upend)
+    flipped, sure_flipped = motion.around(samples[1], crop)
+    assert torch.equal(sure_flipped, crop.flip(sure))
+    signs = torch.tensor([-1.0 if mirror else 1.0, -1.0 if upend else 1.0]).view(1, 2, 1, 1)
+    assert torch.equal(flipped.after, crop.flip(plain.after) * signs)
+    assert not torch.equal(flipped.after, plain.after * signs)
+
+
 def test_a_frame_without_neighbours_has_no_motion(motion_of):
     samples, _ = motion_of((0, 1, 9))
     assert samples[9] is None

@@ -38,8 +38,13 @@ class Motion:
         return float(torch.stack((length(self.before).amax(), length(self.after).amax())).amax())
 
     def blur(self, exposure: float) -> Float[Tensor, "b 1 h w"]:
-        """Length in pixels of what an exposure of so many frame intervals smears each point to."""
-        return length(self.after - self.before) * exposure / 2
+        """Length in pixels of what an exposure of so many frame intervals smears each point to.
+
+        The two ends of the path may be the same place, where motion turns round half way.
+        """
+        ends = length(self.after - self.before)
+        halves = torch.maximum(length(self.before), length(self.after))
+        return torch.maximum(ends, halves) * exposure / 2
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def _are_frames(pictures: tuple[Path, ...]) -> bool:
     numbers = [re.search(r"(\d+)\D*$", picture.stem) for picture in pictures]
     if len(pictures) < _FEWEST_FRAMES or not all(numbers):
         return False
-    counted = sorted(int(match.group(1)) for match in numbers if match)
+    counted = [int(match.group(1)) for match in numbers if match]
     if counted != list(range(counted[0], counted[0] + len(counted))):
         return False
     return len({size for picture in pictures if (size := _size(picture))}) == 1

@@ -62,7 +62,7 @@ class Blur:
 
         A still object in front of a blurred background has a clean edge, and the other way round:
         neither smears into the other. Background hidden for the whole exposure is unknown and
-        taken from the picture as it is.
+        taken from the whole picture, blurred as the background is.
         """
         back, front = self.kernels[:1], self.kernels[1:]
         seen = torch.cat((light * (1 - cover), 1 - cover, light), dim=1)

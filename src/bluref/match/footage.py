@@ -100,29 +100,32 @@ class FootagePairs:
     tone: ToneConfig = field(default_factory=ToneConfig)
 
     def __call__(self, clip: Sequence[Frame], generator: torch.Generator) -> FramePair | None:
-        """A pair of the clip; None where the two frames have too little in common.
+        """A pair of the clip; None where its frames have too little in common, or none is near.
 
         Args:
             clip: frames in order of time, at least two. A folder of photographs of several sizes
                 is a clip as well: two of different sizes make no pair.
             generator: the only source of randomness.
         """
-        first = randint(generator, len(clip))
-        near = [n for n in range(len(clip)) if 0 < abs(n - first) <= self.config.reach]
+        first = clip[randint(generator, len(clip))]
+        reach = self.config.reach
+        near = [frame for frame in clip if 0 < abs(frame.index - first.index) <= reach]
+        if not near:
+            return None
         second = near[randint(generator, len(near))]
-        if self.store.size(clip[first]) != self.store.size(clip[second]):
+        if self.store.size(first) != self.store.size(second):
             return None
         exposure = random_exposure(generator, self.camera)
         tone = random_tone(generator, self.tone) or (lambda picture: picture)
         side = self.crop + 2 * self.config.surround
-        box = random_crop(generator, self.store.size(clip[first]), side)
+        box = random_crop(generator, self.store.size(first), side)
         if min(box.height, box.width) < self.crop + 2 * exposure.border:
             return None
-        target, reference = (tone(self.store.cut(clip[n], box)) for n in (first, second))
+        target, reference = (tone(self.store.cut(frame, box)) for frame in (first, second))
         matcher = DISMatcher(tolerance=self.config.tolerance)
         found = matcher.match(matcher.encode(target), matcher.encode(reference))
         valid = found.confidence >= 0.7  # what DISMatcher gives at its tolerance
-        velocity = found.flow / (second - first)
+        velocity = found.flow / (second.index - first.index)
         degraded = self._degraded(target, velocity, exposure, generator)
         clean, ours, theirs, flow = (
             self._middle(x) for x in (target, valid.float(), reference, found.flow)
@@ -141,7 +144,7 @@ class FootagePairs:
     ) -> Float[Tensor, "1 3 h w"]:
         """The target as a camera would have taken it, cut to the pair."""
         chance, share = torch.rand(2, generator=generator).tolist()
-        if chance < self.config.along:
+        if chance < self.config.along and exposure.border:
             low, high = self.config.exposure
             shutter = Shutter(low + (high - low) * share)
             target = expose_along(target, Motion(-velocity, velocity), shutter)

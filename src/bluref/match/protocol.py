@@ -66,7 +66,10 @@ class Probabilistic(Protocol):
 
     @property
     def radius(self) -> float:
-        """R in pixels: P_R is the probability that max(|dx|, |dy|) of the flow's error is <= R."""
+        """R in pixels: P_R is the probability that max(|dx|, |dy|) of the flow's error is <= R.
+
+        Pixels of the picture as the network takes it, which may have been resized for it.
+        """
         ...
 
     @property

@@ -308,15 +308,15 @@ class Bank:
             partial.write_bytes(entry)
 
     def _encode(self, frame: Frame, sample: Sample) -> Encoded:
-        if frame in self._encoded:
-            self._encoded.move_to_end(frame)
-            return self._encoded[frame]
         (h, w), (h1, w1) = self.store.size(frame), self.store.size(sample.blurry)
         if (h, w) != (h1, w1):
             raise UserError(
                 f"{frame} is {w}x{h}, but the blurry frame {sample.blurry} is {w1}x{h1}",
                 "use references of the same camera and size, or resize them",
             )
+        if frame in self._encoded:
+            self._encoded.move_to_end(frame)
+            return self._encoded[frame]
         image = self.store.image(frame)
         self._encoded[frame] = Encoded(image, self.matcher.encode(image))
         if len(self._encoded) > ENCODED_KEPT:

@@ -54,7 +54,8 @@ class Sharper:
 
         Args:
             matches: of the blurry frame with each reference.
-            warped: the references along them, as bright as the frame.
+            warped: the references along them; if they are not as bright as the frame, the
+                difference counts as detail.
             blurry: the frame.
             threshold: confidence from which a reference may speak.
         """

@@ -96,3 +96,20 @@ def test_black_pictures_are_not_all_the_same(tmp_path, frame):
     other = frame("dark", 1, left=60, change=lambda image: image * 0.01)
     store = FrameStore(tmp_path / "store")
     assert find_leaks([Sample(dark, (dark,), None)], [other], store) == []
+
+
+def test_nearly_black_pictures_that_differ_by_little_tell_nothing(tmp_path, frame):
+    """Of light ones as little would be the same picture, saved again."""
+    store, found = FrameStore(tmp_path / "store"), {}
+    for name, times in (("dark", 0.02), ("light", 0.9)):
+
+        def darker(image, times=times):
+            return image * times
+
+        def shifted(image, times=times):
+            return (image + 0.002) * times
+
+        frames = [frame(name, place, change=c) for place, c in enumerate((darker, shifted))]
+        found[name] = find_leaks([Sample(frames[0], (frames[0],), None)], frames[1:], store)
+    assert found["dark"] == []
+    assert {leak.same for leak in found["light"]} == {False}

@@ -42,7 +42,8 @@ class PDCMatcher:
     Attributes:
         network: in evaluation mode, on the device that computes.
         name: of the network and its weights; keys cached matches.
-        radius: R in pixels, above 0.
+        radius: R in pixels of the picture as the network takes it, above 0: smaller than the
+            picture's own where that is small, larger beyond Full HD.
         use_bf16: autocast to bfloat16.
     """
 

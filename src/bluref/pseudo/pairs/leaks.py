@@ -115,7 +115,7 @@ def find_leaks(
 
 
 def without(samples: Sequence[Sample], leaks: Iterable[Leak]) -> list[Sample]:
-    """The samples none of whose frames is a picture of validation."""
+    """The samples without a picture of validation; where one is but nearly the same they stay."""
     told = {leak.blurry for leak in leaks if leak.same}
     return [sample for sample in samples if sample.blurry not in told]
 
