@@ -22,3 +22,16 @@ def test_of_an_avi_dropped_frames_are_not_counted(tmp_path):
         assert container.streams.video[0].frames > 20
     assert len(list(stream_video(path))) == 20
     assert probe_video(path).frames == 20
+
+
+def test_of_vp8_frames_that_are_never_shown_are_not_counted(tmp_path):
+    film = Film("libvpx", frames=20, options={"g": "100"}).write(tmp_path / "a.webm")
+    data = bytearray(film.read_bytes())
+    with av.open(str(film)) as container:
+        packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
+    for packet in packets[5], packets[9]:
+        data[data.index(packet)] &= ~0x10  # RFC 6386, 9.1: show_frame
+    path = tmp_path / "b.webm"
+    path.write_bytes(data)
+    assert len(list(stream_video(path))) == probe_video(path).frames == 18
+    assert probe_video(film).frames == 20

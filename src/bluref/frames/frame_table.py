@@ -27,7 +27,7 @@ class FrameRow:
     Attributes:
         clip: name of the clip.
         index: frame number in the clip.
-        time: seconds from the start.
+        time: seconds by the clock of the film, which may begin later than at 0.
         sharpness: base-2 log of the energy of fine detail; compare it within a shot, where 0.3 less
             is about twice the blur once it is more than two pixels.
         below: how far it lies below the best of its scene, in the same unit.

@@ -28,7 +28,7 @@ class Looked:
 
     Attributes:
         index: frame number.
-        time: seconds from the start; of pictures, the frame number.
+        time: seconds by the clock of the film; of pictures, the frame number.
         grey: levels in [0, 255], perhaps reduced.
         reduced: pixels of the file per pixel of `grey`.
         size: (height, width) of the file's picture, upright.

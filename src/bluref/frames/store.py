@@ -75,7 +75,7 @@ class FrameStore:
                 tell(done := done + 1, len(missing))
             if positions:
                 raise UserError(
-                    f"{path} ends before frame {min(positions)}, though its header promises it",
+                    f"{path} ends before frame {min(positions)}, though more were counted in it",
                     "convert the video anew, or cut it where it breaks",
                 )
         for frame in missing:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from bluref.errors import UserError
 from bluref.media.combing import is_combed
+from bluref.media.foreign import of_another_kind
 from bluref.media.picture import MAX_PIXELS
 from bluref.media.pixels import from_array
 from bluref.media.upright import turn_of
@@ -50,21 +51,8 @@ VIDEO_SUFFIXES = frozenset(
 
 # Containers of recorded footage only. Playlists are left out: they may name other files and hosts.
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,h264,hevc,mjpeg"
-_CONVERT = "put it into an .mp4 or .mkv file: ffmpeg -i FILE -c copy FILE.mkv"
-_RENAME = "give it the suffix of its kind, and it is read as a picture"
-# How files begin that are something else, whatever their names say, what it is and what to do.
-_Kinds = tuple[tuple[tuple[bytes, ...], str, str], ...]
-_FILMS: _Kinds = (
-    ((b"FLV\x01",), "Flash video", _CONVERT),
-    ((b"\x06\x0e\x2b\x34",), "MXF", _CONVERT),
-    ((b"nut/multimedia",), "NUT", _CONVERT),
-    ((b"OggS",), "Ogg", _CONVERT),
-)
-_OTHERS: _Kinds = (
-    *_FILMS,
-    ((b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*"), "a picture", _RENAME),
-    ((b"#EXTM3U", b"ffconcat"), "a list of other files", "name those files themselves"),
-)
+MAY_BEGIN_ANEW = ("mpegts", "mpeg")
+"""Containers that can be put one behind the other; the clock of each then begins anew."""
 _COPY_AGAIN = "copy it again from its source, or remove it"
 _ABOUT = 0.00051  # s by which a frame's time may differ from what is asked: half the last digit
 _BUILT_ON = (PictureType.P, PictureType.B)
@@ -176,7 +164,8 @@ def seek_video(
 
     Yields:
         the frames, first those that seeking finds, then the others, each lot in order. For these,
-        as in a file that has no times, or not the ones given, the file is read from its start.
+        as in a file that has no times, not the ones given, or some twice (`MAY_BEGIN_ANEW`), the
+        file is read from its start.
 
     Raises:
         UserError: as `stream_video`.
@@ -184,13 +173,21 @@ def seek_video(
     path = Path(path)
     missing = sorted(times)
     with _opened(path, max_pixels) as (container, stream):
-        for index in sorted(times):
+        for index in () if _begins_anew(container, stream) else sorted(times):
             frame = _decoded_at(container, stream, times[index])
             if frame is not None:
                 missing.remove(index)
                 yield VideoFrame(index, times[index], _upright(frame))
     if missing:
         yield from stream_video(path, only=missing, max_pixels=max_pixels)
+
+
+def _begins_anew(container: av.container.InputContainer, stream: VideoStream) -> bool:
+    """Whether times come twice; where they may the file is read for it, and nothing decoded."""
+    if container.format.name not in MAY_BEGIN_ANEW:
+        return False
+    stored = (packet.dts for packet in container.demux(stream) if packet.dts is not None)
+    return any(later < earlier for earlier, later in pairwise(stored))
 
 
 def _decoded_at(
@@ -230,7 +227,7 @@ class GreyFrame:
 
     Attributes:
         index: as of a `VideoFrame`.
-        time: as of a `VideoFrame`.
+        time: as of a `VideoFrame`; it goes on where the clock of the file begins anew.
         grey: levels in [0, 255].
         reduced: pixels of the file, in either direction, per pixel of `grey`.
         interlaced: whether the frame is of two fields, as it says or as its lines tell; `grey` then
@@ -260,11 +257,14 @@ def stream_grey(
     """
     path = Path(path)
     with _opened(path, max_pixels) as (container, stream):
-        rate = stream.average_rate or stream.guessed_rate or 1
-        index = -1
+        step = 1 / float(stream.average_rate or stream.guessed_rate or 1)
+        index, time, ahead = -1, -math.inf, 0.0
         for index, frame in enumerate(container.decode(stream)):
+            last, time = time, (index * step if frame.time is None else frame.time) + ahead
+            if time < last and container.format.name in MAY_BEGIN_ANEW:
+                ahead += last + step - time
+                time = last + step
             if index % every == 0:
-                time = index / float(rate) if frame.time is None else frame.time
                 reduced = max(1, round(max(frame.width, frame.height) / longest))
                 woven = bool(frame.interlaced_frame) or is_combed(frame)
                 grey, reduced = _grey(frame, reduced, woven=woven)
@@ -293,8 +293,17 @@ def count_frames(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> int:
     """
     path = Path(path)
     with _opened(path, max_pixels) as (container, stream):
-        # Packets without a byte repeat the frame before; those that are discarded were cut away.
-        return sum(packet.size > 0 and not packet.is_discard for packet in container.demux(stream))
+        hides = stream.codec_context.name == "vp8"
+        return sum(
+            # Without a byte it repeats the frame before; what is discarded was cut away.
+            packet.size > 0 and not packet.is_discard and not (hides and _is_hidden(packet))
+            for packet in container.demux(stream)
+        )
+
+
+def _is_hidden(packet: Packet) -> bool:
+    """Whether a packet of VP8 is a frame to build others on, never shown (RFC 6386, 9.1)."""
+    return not bytes(packet)[0] & 0x10
 
 
 def says_what_it_shows(stream: VideoStream) -> bool:
@@ -338,23 +347,9 @@ def open_container(path: Path | str) -> Iterator[av.container.InputContainer]:
             container = av.open(file, "r", options=options, metadata_errors="surrogateescape")
         except (av.FFmpegError, OSError) as error:
             file.seek(0)
-            raise _of_another_kind(path, file.read(16)) or cannot_decode(path, error) from error
+            raise of_another_kind(path, file.read(16)) or cannot_decode(path, error) from error
         with container:
             yield container
-
-
-def foreign_footage(path: Path) -> UserError | None:
-    """What to tell of a film of a kind that is not read here; None where it is none of those."""
-    with path.open("rb") as file:
-        return _of_another_kind(path, file.read(16), _FILMS)
-
-
-def _of_another_kind(path: Path, beginning: bytes, kinds: _Kinds = _OTHERS) -> UserError | None:
-    """What to tell of a file that may be whole, but is no footage that is read here."""
-    for marks, kind, fix in kinds:
-        if beginning.startswith(marks):
-            return UserError(f"{path} is {kind}, which is not read here as footage", fix)
-    return None
 
 
 def cannot_decode(path: Path, error: Exception) -> UserError:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from bluref.media.video import Packet
+from bluref.media.video import MAY_BEGIN_ANEW, Packet
 
-CONTAINERS = ("mpegts", "mpeg")  # whose clock may begin anew
 BACK = Fraction(1, 10)  # s by which the time of storage falls where it does
 # Readers tell that a packet is complete when the next one comes: the last of the old recording may
 # come after the first of another stream of the new one. So many seconds at most it is later than
@@ -48,7 +47,7 @@ class Clock:
 
     def __init__(self, container: str) -> None:
         self.jumps: list[float] = []
-        self._minded = container in CONTAINERS
+        self._minded = container in MAY_BEGIN_ANEW
         self._ahead = Fraction(0)  # s that are added
         self._last: dict[int, _Last] = {}  # by stream
         self._before: dict[int, Fraction] = {}  # what was added, by stream that may be behind

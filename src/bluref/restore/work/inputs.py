@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from bluref.errors import UserError
+from bluref.media.foreign import foreign_footage
 from bluref.media.photos.photo_formats import PHOTO_SUFFIXES, how_stored
 from bluref.media.picture import TRUST_MAP, natural_order
-from bluref.media.video import foreign_footage, is_video, open_container
+from bluref.media.video import is_video, open_container
 
 Kind = Literal["picture", "video"]
 """What can be deblurred."""
