@@ -204,6 +204,35 @@ def test_clips_that_differ_in_blanks_are_kept_apart(tmp_path):
     assert {row.clip for row in read_table(tmp_path / "data")} == {"walk", "walk-2", "walk-3"}
 
 
+def test_pictures_that_are_named_beside_their_folder_are_one_clip(tmp_path):
+    for place, image in enumerate(panned(WAVE, size=SMALL)):
+        write_picture(image, tmp_path / "walk" / f"{place:06d}.png")
+    given = [tmp_path / "walk", *sorted((tmp_path / "walk").iterdir())]
+    curate(given, tmp_path / "data", CurateConfig(extract=True))
+    rows = read_table(tmp_path / "data")
+    assert {row.clip for row in rows} == {"walk"}
+    assert all(row.file.is_file() for row in rows)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_left_out_and_told(tmp_path, monkeypatch):
+    for name in ("open", "closed"):
+        for place, image in enumerate(panned(WAVE, size=SMALL)):
+            write_picture(image, tmp_path / "clips" / name / f"{place:06d}.png")
+    real = Path.iterdir
+
+    def iterdir(path):
+        if path.name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    report = curate([tmp_path / "clips"], tmp_path / "data")
+    assert [clip.clip for clip in report.clips] == ["open"]
+    (left,) = report.failed
+    assert left.path.endswith("closed")
+    assert "cannot list" in left.reason
+
+
 def test_a_name_that_is_no_text_is_told(tmp_path):
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/clips/caf\xe9"))
     try:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from bluref.frames import neighbours
 from bluref.frames.clip import Frame
 from bluref.frames.neighbours import with_neighbours
 
@@ -34,3 +35,14 @@ def test_frames_of_other_clips_and_single_frames_are_no_neighbours():
     alone = frames([3], "b")
     assert with_neighbours(alone, [*alone, *frames(range(8), "a")]) == []
     assert near([0], [0]) == {}
+
+
+def test_of_a_film_every_frame_may_be_a_neighbour_and_none_beyond_its_ends(monkeypatch):
+    monkeypatch.setattr(neighbours, "_frames_in", lambda path: 5)
+    kept = [Frame("film", n, Path("film.mp4"), n) for n in (0, 2, 4)]
+    found = with_neighbours(kept, kept)
+    assert {s.blurry.index: [(r.index, r.position) for r in s.references] for s in found} == {
+        0: [(1, 1)],
+        2: [(1, 1), (3, 3)],
+        4: [(3, 3)],
+    }

@@ -46,7 +46,7 @@ TOLD = (
 )
 """What `--json` tells of a `DeblurReport`."""
 
-SUMMARY = "Deblur pictures and folders of pictures with a trained network."
+SUMMARY = "Deblur pictures, films and folders of them with a trained network."
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ def _tell(report: "DeblurReport", out: Path) -> None:
     lines += [f"left as it is, of unknown origin: {path}" for path in report.kept]
     lines += [f"{note['path']}: {_of_guard(note)}" for note in report.guard]
     if report.shrunk:
-        lines.append(f"memory ran out {report.shrunk} times; smaller tiles were used from there on")
+        lines.append(f"memory ran out {report.shrunk} times; smaller tiles took up the work")
     lines += [f"failed: {_named(failure)}" for failure in report.failed]
     lines.append(
         f"{report.done} deblurred, {report.skipped} already there, {len(report.failed)} failed"

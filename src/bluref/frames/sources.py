@@ -157,7 +157,7 @@ def _named(paths: Sequence[Path], leave_out: Path) -> tuple[Found, list[LeftOut]
     loose: dict[Path, list[Path]] = {}
     for path in paths:
         if path.is_dir():
-            found += _in_folder(path, leave_out)
+            found += _in_folder(path, leave_out, failed)
         elif not path.exists():
             raise UserError(f"{path} does not exist", "check the path")
         elif is_video(path):
@@ -167,22 +167,30 @@ def _named(paths: Sequence[Path], leave_out: Path) -> tuple[Found, list[LeftOut]
         else:
             failed.append(LeftOut(str(path), f"{path} is neither a video nor a picture"))
     once = {(path.resolve(), tuple(pictures)): (path, pictures) for path, pictures in found}
-    return [*once.values(), *loose.items()], failed
+    whole = {path.resolve() for path, pictures in found if pictures}  # all of its pictures
+    return [
+        *once.values(),
+        *((folder, some) for folder, some in loose.items() if folder.resolve() not in whole),
+    ], failed
 
 
-def _in_folder(folder: Path, leave_out: Path) -> Found:
+def _in_folder(folder: Path, leave_out: Path, failed: list[LeftOut]) -> Found:
     """Videos and folders of pictures in and below a folder, by name; hidden ones are left out."""
     if folder.resolve() == leave_out:
         return []
     found: Found = []
-    pictures = list_pictures(folder)
+    try:
+        pictures = list_pictures(folder)
+    except UserError as error:
+        failed.append(LeftOut(str(folder), error.problem))
+        return []
     if pictures:
         found.append((folder, pictures))
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir() and not path.is_symlink():
-            found += _in_folder(path, leave_out)
+            found += _in_folder(path, leave_out, failed)
         elif path.is_file() and is_video(path):
             found.append((path, []))
     return found

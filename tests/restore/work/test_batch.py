@@ -166,6 +166,18 @@ def test_what_the_guard_finds_is_told_with_the_path(tmp_path, invert, monkeypatc
     assert told.peak_memory_bytes > 50 << 20
 
 
+def test_tiles_of_a_films_frames_are_counted_and_memory_that_ran_out(tmp_path, invert, monkeypatch):
+    source = Film("ffv1", size=(16, 24), frames=3).write(tmp_path / "a.mkv")
+
+    def in_tiles(image, *, hear, **_):
+        hear(TileReport(4, 8, 12, shrunk=1))
+        return image
+
+    monkeypatch.setattr(batch, "deblur_image", in_tiles)
+    told = deblur_files([source], tmp_path / "out", invert)
+    assert (told.tiles, told.shrunk) == (12, 3)
+
+
 def test_what_the_guard_finds_in_a_film_is_told_after_an_interruption_too(tmp_path, invert):
     source = Film("ffv1", size=(16, 24), frames=SEGMENT + 2).write(tmp_path / "a.mkv")
     expected = batch.deblur_files([source], tmp_path / "whole", invert).guard

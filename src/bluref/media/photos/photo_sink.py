@@ -51,7 +51,7 @@ class PhotoSink:
 
     def __init__(self, target: Path, partial: Path, layout: Layout, raw: BinaryIO) -> None:
         self.target, self.partial = target, partial
-        self.encoded = partial.with_suffix(".encoded")
+        self.encoded = _beside(partial, ".encoded")
         self.layout = layout
         self._raw, self._rows = raw, 0
         begin_plain_tiff(raw)
@@ -106,13 +106,13 @@ def photo_sink(target: Path, layout: Layout) -> Iterator[PhotoSink]:
         if free < needed:
             problem = f"cannot write {target}: {needed:,} bytes are needed, and {free:,} are free"
             raise UserError(problem, "free some disk space, or choose another place")
-        raw = partial.with_suffix(".values")
+        raw = _beside(partial, ".values")
         try:
             with raw.open("w+b") as file:
                 yield PhotoSink(target, partial, layout, file)
         finally:
             raw.unlink(missing_ok=True)
-            partial.with_suffix(".encoded").unlink(missing_ok=True)
+            _beside(partial, ".encoded").unlink(missing_ok=True)
 
 
 def _values(planes: Float[Tensor, "p 3 rows w"], colours: int) -> Float[Tensor, "c rows w"]:
@@ -122,3 +122,8 @@ def _values(planes: Float[Tensor, "p 3 rows w"], colours: int) -> Float[Tensor, 
     if colours == 3:
         return planes[0]
     return 1 - torch.cat((planes[0], planes[1].mean(dim=0, keepdim=True)))
+
+
+def _beside(partial: Path, suffix: str) -> Path:
+    """Another temporary file, never the same, whatever the picture's own suffix is."""
+    return partial.with_name(partial.name + suffix)

@@ -175,7 +175,8 @@ class _Batch:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 raise
             reason = f"{job.source} is too large for the memory of this machine"
-            self.failed.append(Failure(str(job.source), reason))
+            mend = "allow less with --memory, or take a smaller model"
+            self.failed.append(Failure(str(job.source), f"{reason}; {mend}"))
         else:
             self.done += 1
             self.tiles += report.tiles
@@ -224,7 +225,7 @@ class _Batch:
         if job.kind == "picture":
             options = replace(self.options, trust=trust_beside(job.target) in outputs)
             return deblur_photo(job.source, job.target, self.deblurrer, options, self.finish)
-        notes: list[GuardNote] = []
+        frames = _Frames()
         film = deblur_video(
             job.source,
             job.target,
@@ -233,27 +234,40 @@ class _Batch:
                 deblurrer=self.deblurrer,
                 memory=self.options.memory,
                 options=self.options.of_tiles(),
-                hear=notes.append,
+                hear=frames.hear,
             ),
             identity=f"{self.deblurrer.fingerprint} {_of_frames(self.options)}",
             options=self.video,
             finish=self.finish,
-            heard=partial(_drained, notes),
+            heard=frames.drained,
             tell=partial(self.tell_frames, job.source),
         )
         if self.options.trust:
             note = "maps of trust are written of photographs only"
             film = replace(film, notes=(*film.notes, note))
         self.films[str(job.source)] = film
-        changed = film.changed - film.resumed  # frames of this call, nearly: some may be sharp
-        return TileReport(max(changed, 0), 0, 0, 0, film.guard)
+        return TileReport(frames.tiles, 0, 0, frames.shrunk, film.guard)
 
 
-def _drained(notes: list[GuardNote]) -> tuple[GuardNote, ...]:
-    """The notes so far, once."""
-    told = tuple(notes)
-    notes.clear()
-    return told
+@dataclass
+class _Frames:
+    """What is heard of the frames of a film, one after the other."""
+
+    notes: list[GuardNote] = field(default_factory=list)
+    tiles: int = 0
+    shrunk: int = 0
+
+    def hear(self, report: TileReport) -> None:
+        """One more frame was deblurred."""
+        self.notes += report.guard
+        self.tiles += report.tiles
+        self.shrunk += report.shrunk
+
+    def drained(self) -> tuple[GuardNote, ...]:
+        """The notes so far, once."""
+        told = tuple(self.notes)
+        self.notes.clear()
+        return told
 
 
 def _check_writable(out: Path) -> None:

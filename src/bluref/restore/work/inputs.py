@@ -56,7 +56,7 @@ class Failure:
     def of_system(cls, path: Path, error: OSError | ValueError, what: str = "open") -> "Failure":
         """The failure that it is when the system does not let a file be opened."""
         reason = str(getattr(error, "strerror", None) or error).lower()
-        return cls(str(path), f"cannot {what} {path}: {reason}")
+        return cls(str(path), f"cannot {what} {path}: {reason}; check the path and who may read it")
 
 
 @dataclass
@@ -143,7 +143,7 @@ def _plan_folder(found: Plan, folder: Path, below: Path, out: Path) -> None:
         elif file.suffix.lower() in _UNREAD:
             found.passed_over[file.suffix.lower()] += 1
     if len(found.jobs) + len(found.failed) == before:
-        found.failed.append(Failure(str(folder), f"no pictures or videos in {folder}"))
+        found.failed.append(Failure(str(folder), f"no pictures or videos in {folder}; name others"))
 
 
 def _files_below(folder: Path, skipped: Path | None, failed: list[Failure]) -> Iterator[Path]:
@@ -168,7 +168,7 @@ def _files_below(folder: Path, skipped: Path | None, failed: list[Failure]) -> I
         elif is_folder and entry.resolve() != skipped:
             yield from _files_below(entry, skipped, failed)
         elif entry.is_symlink() and not entry.exists() and kind_of(entry) is not None:
-            failed.append(Failure(str(entry), f"{entry} is a link that leads nowhere"))
+            failed.append(Failure(str(entry), f"{entry} is a link that leads nowhere; mend it"))
 
 
 def _plan_file(found: Plan, path: Path, target: Path) -> None:

@@ -13,7 +13,6 @@ from bluref.media.photos.grey_map import grey_map
 from bluref.media.photos.photo import MAX_BYTES, Photo, open_photo
 from bluref.media.picture import MAX_PIXELS
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.tiling.guard import GuardNote
 from bluref.restore.tiling.rows import Write
 from bluref.restore.tiling.tile import TileOptions
 from bluref.restore.tiling.tiles import TileReport, deblur_rows
@@ -144,7 +143,7 @@ def deblur_image(
     *,
     memory: int | None = None,
     options: TileOptions | None = None,
-    hear: Callable[[GuardNote], None] = lambda note: None,
+    hear: Callable[[TileReport], None] = lambda report: None,
 ) -> Float[Tensor, "1 3 h w"]:
     """Deblur an image that is in memory already, in tiles where it must be: a frame of a film.
 
@@ -153,7 +152,7 @@ def deblur_image(
         deblurrer: does the work.
         memory: bytes that this process may hold; None for what is safe here.
         options: strength and guard.
-        hear: hears what the guard found.
+        hear: hears how it was done.
     """
     height, width = image.shape[-2:]
     result = image.new_empty(image.shape)
@@ -168,8 +167,7 @@ def deblur_image(
         options=options,
         survey=survey,
     )
-    for note in report.guard:
-        hear(note)
+    hear(report)
     return result
 
 
