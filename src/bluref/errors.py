@@ -12,6 +12,11 @@ def as_command(words: Sequence[object]) -> str:
     return subprocess.list2cmdline(plain) if os.name == "nt" else shlex.join(plain)
 
 
+def one_line(text: str) -> str:
+    """The text with control characters escaped: file names may hold line breaks and worse."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 class UserError(Exception):
     """Bad input, a missing file, a wrong shape: shown as one line and a fix, exit status 2.
 

@@ -54,7 +54,7 @@ def test_failures_are_named_on_stderr(scene, capsys):
 def test_file_names_cannot_break_the_line_or_reach_the_terminal(scene, capsys):
     (scene / "in" / "a\n\x1b[31m.png").write_text("x")
     assert main(["deblur", "in", "--model", "net"]) == 1
-    assert "a??[31m.png" in capsys.readouterr().err
+    assert r"a\n\x1b[31m.png" in capsys.readouterr().err
 
 
 def test_a_second_run_skips_and_overwrite_does_it_again(scene, capsys):

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from bluref.cli.options import Inputs, Output
+from bluref.errors import one_line
 from bluref.frames.curation import CurateConfig
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def run(options: Options) -> int:
 
             draw_curated(options.output, tell=tell)
     for failure in report.failed:
-        sys.stderr.write(f"left out: {_one_line(failure.reason)}\n")
+        sys.stderr.write(f"left out: {one_line(failure.reason)}\n")
     if options.json:
         counts = {"sharp": report.sharp, "blurry": report.blurry, "skip": report.skip}
         told = {**asdict(report), "table": str(report.table), **counts}
@@ -74,7 +75,7 @@ def _summary(report: "CurateReport") -> str:
         f"{report.table}: {report.sharp} sharp and {report.blurry} blurry frames of"
         f" {len(report.clips)} clips ({report.seconds:.0f} s)"
     )
-    return "".join(_one_line(line) + "\n" for line in lines)
+    return "".join(one_line(line) + "\n" for line in lines)
 
 
 @contextmanager
@@ -90,12 +91,7 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
         def tell(clip: str, done: int, total: int) -> None:
             if clip not in tasks:
-                tasks[clip] = bar.add_task(escape(_one_line(clip)), total=total or None)
+                tasks[clip] = bar.add_task(escape(one_line(clip)), total=total or None)
             bar.update(tasks[clip], completed=done, total=total or None, visible=done != total)
 
         yield tell
-
-
-def _one_line(text: str) -> str:
-    """A file name may hold line breaks and worse."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bluref.cli.options import Inputs, Output
-from bluref.errors import UserError
+from bluref.errors import UserError, one_line
 
 _FINDINGS = {
     "broken": "the network gave no numbers",
@@ -132,7 +132,7 @@ def run(options: Options) -> int:
             tell=lambda behind, total: progress.update(files, completed=behind, total=total),
             tell_frames=lambda film, behind, total: progress.update(
                 frames,
-                description=_one_line(film.name),
+                description=one_line(film.name),
                 completed=behind,
                 total=total or None,
                 visible=behind != total,
@@ -227,7 +227,7 @@ def _tell(report: "DeblurReport", out: Path) -> None:
         f" in {report.seconds:.1f} s: {out}"
     )
     for line in lines:
-        sys.stderr.write(_one_line(line) + "\n")
+        sys.stderr.write(one_line(line) + "\n")
 
 
 def _of_film(report: "VideoReport") -> Iterator[str]:
@@ -254,8 +254,3 @@ def _named(failure: "Failure") -> str:
     """Why it failed, with the name of the file where the reason does not have it."""
     known = failure.path in failure.reason
     return failure.reason if known else f"{failure.path}: {failure.reason}"
-
-
-def _one_line(text: str) -> str:
-    """A file name may hold line breaks and worse."""
-    return "".join(c if c.isprintable() else "?" for c in text)

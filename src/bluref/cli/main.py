@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import bluref
-from bluref.errors import UserError
+from bluref.errors import UserError, one_line
 
 VERBS = {
     "demo": "bluref.cli.demo",
@@ -188,12 +188,7 @@ def _overview() -> str:
 
 
 def _complain(error: UserError) -> None:
-    sys.stderr.write(f"bluref: {_one_line(error.problem)}\n  fix: {_one_line(error.fix)}\n")
-
-
-def _one_line(text: str) -> str:
-    """The text with control characters escaped: file names may hold line breaks and worse."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    sys.stderr.write(f"bluref: {one_line(error.problem)}\n  fix: {one_line(error.fix)}\n")
 
 
 def _lost_its_reader(descriptor: int) -> bool:

@@ -2,13 +2,11 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from bluref.cli.options import Inputs, Output
-from bluref.cli.training import RecipeFile, starting_from_recipe
+from bluref.cli.training import RecipeFile, pointing_on_itself, starting_from_recipe
 from bluref.train.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -70,7 +68,7 @@ def run(options: Options) -> int:
         device=options.device,
         engine=options.engine,
     )
-    with _pointing_on(), Watch() as watch:
+    with pointing_on_itself(), Watch() as watch:
         report = mend(options.clips, options.output, config, observer=watch, tell=watch.show)
     if options.json:
         sys.stdout.write(json.dumps(_told(report)) + "\n")
@@ -112,12 +110,3 @@ def _summary(report: "MendReport", *, asked: bool) -> str:
     seen = f"look at {report.report} " if report.report else ""
     lines.append(f"{seen}({report.seconds / 60:.0f} min)")
     return "".join(line + "\n" for line in lines)
-
-
-@contextmanager
-def _pointing_on() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.stderr.write("the same command goes on where this stopped\n")
-        raise

@@ -2,13 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bluref.cli.options import Input, Output
+from bluref.cli.training import pointing_on_itself
 from bluref.errors import as_command
 from bluref.media.whole import decimal_bytes
 
@@ -56,7 +55,7 @@ def run(options: Options) -> int:
     from bluref.train.make_pairs import PairsConfig, make_pairs
 
     config = PairsConfig(options.keep, options.shards, options.validation)
-    with _pointing_on(), Watch() as watch:
+    with pointing_on_itself(), Watch() as watch:
         report = make_pairs(
             options.run,
             options.output,
@@ -111,12 +110,3 @@ def _summary(report: "PairsReport") -> str:
     train = as_command(["bluref", "train", report.out, "--pairs", "-o", "RUN"])
     lines.append(f"learn from them: {train} --backbone light")
     return "".join(line + "\n" for line in lines)
-
-
-@contextmanager
-def _pointing_on() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.stderr.write("the same command goes on where this stopped\n")
-        raise

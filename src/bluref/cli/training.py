@@ -124,6 +124,16 @@ def pointing_on(run: Path, go_on: str) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def pointing_on_itself() -> Iterator[None]:
+    """Say that the same command goes on, where a person interrupts one that does."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("the same command goes on where this stopped\n")
+        raise
+
+
 def _starting_recipe(arguments: list[str], kind: type[Kind]) -> Kind:
     """What the options of a recipe start from: --recipe, or the run to be resumed, or defaults.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bluref.media.whole import whole_file
 from bluref.train.metrics import read_metrics
+from bluref.train.studies.study_results import column
 
 PANELS = (
     ("loss", {"loss": "loss"}),
@@ -44,12 +45,12 @@ def draw_curves(metrics: Path, picture: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = read_metrics(metrics)
-    panels = [(unit, lines) for unit, lines in PANELS if any(_points(rows, name) for name in lines)]
+    panels = [(unit, lines) for unit, lines in PANELS if any(column(rows, name) for name in lines)]
     figure = Figure(figsize=(8, 2.4 * max(len(panels), 1)), layout="constrained")
     for place, (unit, lines) in enumerate(panels, start=1):
         axes = figure.add_subplot(len(panels), 1, place)
         for name, label in lines.items():
-            points = _points(rows, name)
+            points = column(rows, name)
             if not points:
                 continue
             steps, values = zip(*points, strict=True)
@@ -66,15 +67,6 @@ def draw_curves(metrics: Path, picture: Path) -> None:
         axes.set_xlabel(f"steps{renewed}")
     with whole_file(picture) as partial:
         figure.savefig(partial, dpi=110)
-
-
-def _points(rows: list[dict[str, str]], name: str) -> list[tuple[int, float]]:
-    """(step, value) of every row that has a number in the column."""
-    return [
-        (int(row["step"]), float(row[name]))
-        for row in rows
-        if row.get(name) not in (None, "", "nan")
-    ]
 
 
 def running_median(values: Sequence[float], window: int = 9) -> list[float]:

@@ -8,7 +8,7 @@ from tests.report.page.pieces import judged
 
 from bluref.frames.crops import Crop
 from bluref.report.page.page_examples import SHOWN
-from bluref.report.page.page_footage import agreement, busiest_box
+from bluref.report.page.page_footage import busiest_box
 from bluref.report.page.page_judged import (
     Judged,
     chosen_to_show,
@@ -16,14 +16,6 @@ from bluref.report.page.page_judged import (
     why,
     worst_first,
 )
-
-
-def test_agreement_weighs_each_pixel_by_its_trust():
-    image, target = torch.zeros(1, 3, 1, 2), torch.tensor([0.1, 0.5]).expand(1, 3, 1, 2)
-    expected = -10 * math.log10((1.0 * 0.1**2 + 0.25 * 0.5**2) / 1.25)
-    trust = torch.tensor([1.0, 0.25]).view(1, 1, 1, 2)
-    assert agreement(image, target, trust) == pytest.approx(expected, abs=1e-4)
-    assert math.isnan(agreement(image, target, torch.zeros_like(trust)))
 
 
 def test_what_is_shown_of_a_frame_is_where_something_is_to_be_seen():

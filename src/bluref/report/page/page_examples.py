@@ -8,9 +8,10 @@ from pathlib import Path
 from bluref.errors import UserError
 from bluref.frames.references import Sample
 from bluref.report.page.page_facts import RunFacts
-from bluref.report.page.page_footage import Look, RunFootage, agreement, busiest_box
+from bluref.report.page.page_footage import Look, RunFootage, busiest_box
 from bluref.report.page.page_judged import Judged, chosen_to_show, from_validation, worst_first
 from bluref.report.page.page_pictures import picture_uri, thumbnail_uri, trust_uri
+from bluref.train.agreement import agreement
 from bluref.train.recipe import Recipe
 from bluref.train.recipe_file import recipe_from
 
@@ -154,15 +155,15 @@ def _judged(sample: Sample, look: Look) -> Judged:
     return Judged(
         clip=sample.blurry.clip,
         index=sample.blurry.index,
-        before=agreement(look.blurry, look.shown, look.trust),
-        after=agreement(look.output, look.shown, look.trust),
+        before=agreement(look.blurry, look.shown, look.trust).item(),
+        after=agreement(look.output, look.shown, look.trust).item(),
         coverage=look.coverage,
         apart=look.apart,
         truth=None
         if look.truth is None
         else (
-            agreement(look.blurry, look.truth, everywhere),
-            agreement(look.output, look.truth, everywhere),
+            agreement(look.blurry, look.truth, everywhere).item(),
+            agreement(look.output, look.truth, everywhere).item(),
         ),
     )
 

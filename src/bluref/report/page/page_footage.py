@@ -29,8 +29,6 @@ Image = Float[Tensor, "1 3 h w"]
 
 # Pixels around a box that the network sees too, so that its edge is not that of a picture.
 CONTEXT = 48
-# Cap of an agreement in dB: of pictures that are equal.
-EQUAL = 99.0
 
 
 @dataclass(frozen=True)
@@ -163,22 +161,6 @@ class RunFootage:
     @cached_property
     def _validating(self) -> PageTargets:
         return validation_targets(self.run, self.recipe, self.found, self.store, self.scratch)
-
-
-def agreement(
-    image: Image,
-    target: Image,
-    trust: Float[Tensor, "1 1 h w"],
-) -> float:
-    """-10 log10 of the squared difference, averaged with the trust as weight, in dB.
-
-    At most EQUAL; NaN where nothing is trusted. It is no PSNR: the target is made, not true.
-    """
-    weight = trust.double().sum()
-    if weight == 0:
-        return float("nan")
-    error = ((image - target).double().square().mean(dim=1, keepdim=True) * trust).sum() / weight
-    return min(-10 * torch.log10(error).item(), EQUAL)
 
 
 def busiest_box(image: Image, size: tuple[int, int]) -> Crop:

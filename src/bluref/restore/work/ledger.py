@@ -94,7 +94,8 @@ class Ledger:
         """Note that outputs are about to be made, and when the block ends well that they are there.
 
         When it raises, those that it did not touch are known as they were before: what was never
-        made must lay no claim to a file that somebody puts in its place.
+        made must lay no claim to a file that somebody puts in its place. Of a process that was
+        killed the claim stays.
 
         Raises:
             UserError: as `begin` and `finish`.
