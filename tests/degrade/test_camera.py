@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bluref.degrade.blur import blur
-from bluref.degrade.camera import CameraConfig, only_motion, random_exposure
+from bluref.degrade.camera import CameraConfig, only_motion, random_degradation
 from bluref.degrade.kernels import MotionConfig, random_kernels
 from bluref.degrade.stages import Blur, Grain, Jpeg, Resize, convolve_inside
 from bluref.degrade.tone import ToneConfig, random_tone
@@ -32,7 +32,7 @@ def uncovered(image: torch.Tensor) -> torch.Tensor:
 
 
 def blurs(count: int, config: CameraConfig = MOVES) -> list[Blur]:
-    drawn = [random_exposure(seeded(seed), config) for seed in range(count)]
+    drawn = [random_degradation(seeded(seed), config) for seed in range(count)]
     return [stage for one in drawn for stage in one.stages if isinstance(stage, Blur)]
 
 
@@ -75,7 +75,7 @@ def test_no_degradation_shifts_a_picture(seed):
         tone=ToneConfig(odds=0.0), motion=MotionConfig(length=(0.0, 16.0)), varying=0.0, resized=1.0
     )
     image = blob(160)
-    degraded = random_exposure(seeded(seed), config)(image, uncovered(image))
+    degraded = random_degradation(seeded(seed), config)(image, uncovered(image))
     # Noise and blocks move the centroid of light by some hundredths.
     window = degraded * (blob(degraded.shape[-1], 16.0) > 0.1)
     assert centroid(window).abs().max() < 0.12
@@ -131,7 +131,7 @@ def test_blur_adds_light_not_encoded_values():
 
 
 def test_a_fixed_length_is_motion_of_that_length_and_nothing_else():
-    exposure = random_exposure(seeded(0), only_motion(20.0))
+    exposure = random_degradation(seeded(0), only_motion(20.0))
     assert [type(stage) for stage in exposure.stages] == [Blur]
     assert exposure.tone is None
     reach = [b.kernels.sum(1).nonzero()[:, 1].max() for b in blurs(30, only_motion(20.0))]
@@ -141,7 +141,7 @@ def test_a_fixed_length_is_motion_of_that_length_and_nothing_else():
 
 def test_length_zero_leaves_the_picture_as_it_is():
     image = torch.rand(1, 3, 40, 40)
-    exposure = random_exposure(seeded(0), only_motion(0.0))
+    exposure = random_degradation(seeded(0), only_motion(0.0))
     assert exposure.border == 0
     assert torch.equal(exposure(image, uncovered(image)), image)
 
@@ -149,16 +149,16 @@ def test_length_zero_leaves_the_picture_as_it_is():
 def test_the_generator_decides_everything():
     image = torch.rand(1, 3, 90, 90)
     for seed in range(8):
-        first, second = (random_exposure(seeded(seed), CameraConfig()) for _ in range(2))
+        first, second = (random_degradation(seeded(seed), CameraConfig()) for _ in range(2))
         assert torch.equal(first(image, uncovered(image)), second(image, uncovered(image)))
 
 
 def test_stages_come_in_every_order():
     config = CameraConfig(moving=1.0, resized=1.0, noisy=1.0, compressed=1.0, shuffled=1.0)
-    drawn = [random_exposure(seeded(s), config).stages for s in range(80)]
+    drawn = [random_degradation(seeded(s), config).stages for s in range(80)]
     assert {type(stages[0]).__name__ for stages in drawn} >= {"Blur", "Resize", "Jpeg"}
     plain = CameraConfig(moving=1.0, resized=1.0, noisy=1.0, compressed=1.0, shuffled=0.0)
-    stages = random_exposure(seeded(0), plain).stages
+    stages = random_degradation(seeded(0), plain).stages
     assert isinstance(stages[0], Blur)
     assert isinstance(stages[-1], Jpeg)
 

@@ -22,7 +22,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class CameraConfig:
-    """What `random_exposure` draws. Odds are shares of pictures, in [0, 1]."""
+    """What `random_degradation` draws. Odds are shares of pictures, in [0, 1]."""
 
     shuffled: float = 0.5
     """Odds of a random order of stages; else blur, noise, resizing, compression."""
@@ -109,7 +109,7 @@ def only_motion(length: float) -> CameraConfig:
 
 
 @dataclass(frozen=True)
-class Exposure:
+class Degradation:
     """Everything that will happen to one picture, drawn but not yet done.
 
     Attributes:
@@ -140,7 +140,7 @@ class Exposure:
         return image
 
 
-def random_exposure(generator: torch.Generator, config: CameraConfig) -> Exposure:
+def random_degradation(generator: torch.Generator, config: CameraConfig) -> Degradation:
     """Draw what happens to one picture; the generator is the only source of randomness."""
     chance = torch.rand(6, generator=generator).tolist()
     tone = random_tone(generator, config.tone)
@@ -158,7 +158,7 @@ def random_exposure(generator: torch.Generator, config: CameraConfig) -> Exposur
         stages.append(Jpeg(quality, subsampled=chance[4] < 0.5))
     if chance[5] < config.shuffled:
         stages = [stages[i] for i in torch.randperm(len(stages), generator=generator).tolist()]
-    return Exposure(tone, tuple(stages))
+    return Degradation(tone, tuple(stages))
 
 
 def _random_blur(generator: torch.Generator, config: CameraConfig) -> Blur | None:

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from bluref.degrade.camera import CameraConfig, Exposure, random_exposure
+from bluref.degrade.camera import CameraConfig, Degradation, random_degradation
 from bluref.degrade.motion import Motion, Shutter, expose_along
 from bluref.degrade.tone import ToneConfig, random_tone
 from bluref.degrade.warp import inside
@@ -115,18 +115,18 @@ class FootagePairs:
         second = near[randint(generator, len(near))]
         if self.store.size(first) != self.store.size(second):
             return None
-        exposure = random_exposure(generator, self.camera)
+        degradation = random_degradation(generator, self.camera)
         tone = random_tone(generator, self.tone) or (lambda picture: picture)
         side = self.crop + 2 * self.config.surround
         box = random_crop(generator, self.store.size(first), side)
-        if min(box.height, box.width) < self.crop + 2 * exposure.border:
+        if min(box.height, box.width) < self.crop + 2 * degradation.border:
             return None
         target, reference = (tone(self.store.cut(frame, box)) for frame in (first, second))
         matcher = DISMatcher(tolerance=self.config.tolerance)
         found = matcher.match(matcher.encode(target), matcher.encode(reference))
         valid = found.confidence >= 0.7  # what DISMatcher gives at its tolerance
         velocity = found.flow / (second.index - first.index)
-        degraded = self._degraded(target, velocity, exposure, generator)
+        degraded = self._degraded(target, velocity, degradation, generator)
         clean, ours, theirs, flow = (
             self._middle(x) for x in (target, valid.float(), reference, found.flow)
         )
@@ -139,20 +139,20 @@ class FootagePairs:
         self,
         target: Float[Tensor, "1 3 H W"],
         velocity: Float[Tensor, "1 2 H W"],
-        exposure: Exposure,
+        degradation: Degradation,
         generator: torch.Generator,
     ) -> Float[Tensor, "1 3 h w"]:
         """The target as a camera would have taken it, cut to the pair."""
         chance, share = torch.rand(2, generator=generator).tolist()
-        if chance < self.config.along and exposure.border:
+        if chance < self.config.along and degradation.border:
             low, high = self.config.exposure
             shutter = Shutter(low + (high - low) * share)
             target = expose_along(target, Motion(-velocity, velocity), shutter)
-            exposure = Exposure(
-                exposure.tone, tuple(stage for stage in exposure.stages if not stage.border)
+            degradation = Degradation(
+                degradation.tone, tuple(stage for stage in degradation.stages if not stage.border)
             )
-        cut = self._middle(target, exposure.border)
-        return exposure(cut, torch.zeros_like(cut[:, :1]))
+        cut = self._middle(target, degradation.border)
+        return degradation(cut, torch.zeros_like(cut[:, :1]))
 
     def _middle(
         self, picture: Float[Tensor, "1 c H W"], border: int = 0

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
-from bluref.degrade.camera import CameraConfig, random_exposure
+from bluref.degrade.camera import CameraConfig, random_degradation
 from bluref.degrade.geometry import GeometryConfig, random_flow
 from bluref.degrade.objects import ObjectConfig, compose, random_objects
 from bluref.degrade.tone import ToneConfig, random_tone
@@ -220,17 +220,17 @@ def _pair_of(
     seeds = torch.randint(2**62, (4,), generator=generator).tolist()
     draws = [torch.Generator().manual_seed(seed) for seed in seeds]
     size = (config.crop, config.crop)
-    exposure = random_exposure(draws[0], config.camera)
+    degradation = random_degradation(draws[0], config.camera)
     objects = random_objects(draws[1], size, config.objects)
-    flow = random_flow(draws[2], size, config.geometry, border=exposure.border)
+    flow = random_flow(draws[2], size, config.geometry, border=degradation.border)
     tone = random_tone(draws[3], config.tone) or (lambda picture: picture)
     scene = tone(scene_of())
     texture = tone(texture_of()) if objects else scene  # cutting costs as much as blurring
     view = compose(scene, texture, flow, objects, size)
-    border = exposure.border
+    border = degradation.border
     inner = (..., slice(border, border + config.crop), slice(border, border + config.crop))
     return Pairs(
-        target=exposure(view.target, view.cover),
+        target=degradation(view.target, view.cover),
         clean=view.target[inner],
         reference=view.reference,
         flow=view.flow[inner],

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from bluref.degrade.camera import CameraConfig, random_exposure
+from bluref.degrade.camera import CameraConfig, random_degradation
 from bluref.degrade.motion import Motion, ShutterConfig, expose_along, random_shutter
 from bluref.degrade.tone import ToneConfig
 from bluref.errors import UserError
@@ -94,10 +94,10 @@ class MotionBatches:
         shutter = random_shutter(generator, self.exposure, self.shutter)
         sharp = _shrunk(self.store.cut(truth.frame, truth.box), truth.times)
         blurry = expose_along(sharp, motion, shutter, margin=truth.margin)
-        exposure = random_exposure(generator, self.camera)
+        degradation = random_degradation(generator, self.camera)
         inner = slice(truth.margin, truth.margin + self.drawing.crop)
         nowhere = torch.zeros_like(blurry[:, :1])
-        return exposure(blurry, nowhere), sharp[..., inner, inner], truth.weight
+        return degradation(blurry, nowhere), sharp[..., inner, inner], truth.weight
 
     def _drawn(self, generator: torch.Generator) -> "_Truth":
         """Of a few boxes the first that mostly is the truth, or the one that most of all is."""
