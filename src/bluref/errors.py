@@ -1,15 +1,20 @@
 """What a user can cause: a problem, and how to mend it."""
 
 import os
+import re
 import shlex
-import subprocess
 from collections.abc import Sequence
+
+# What neither of the shells of Windows takes for anything but letters.
+_PLAIN = re.compile(r"[\w:\\./-]+")
 
 
 def as_command(words: Sequence[object]) -> str:
     """A command to be copied, each word as the shell of this system takes it for one."""
     plain = [str(word) for word in words]
-    return subprocess.list2cmdline(plain) if os.name == "nt" else shlex.join(plain)
+    if os.name != "nt":
+        return shlex.join(plain)
+    return " ".join(word if _PLAIN.fullmatch(word) else f'"{word}"' for word in plain)
 
 
 def one_line(text: str) -> str:

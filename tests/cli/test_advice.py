@@ -72,3 +72,4 @@ def test_a_command_to_copy_is_read_as_it_was_meant(monkeypatch):
     assert shlex.split(as_command(words)) == [str(word) for word in words]
     monkeypatch.setattr("os.name", "nt")
     assert as_command(["bluref", "C:\\my runs\\a"]) == 'bluref "C:\\my runs\\a"'
+    assert as_command(["report", "C:\\R&D\\a"]) == 'report "C:\\R&D\\a"'

@@ -19,6 +19,7 @@ from bluref.frames.curate import MEASURED, curate
 from bluref.frames.curation import CurateConfig
 from bluref.frames.frame_table import TABLE, read_table, write_table
 from bluref.frames.layouts import find_clips, frame_numbers
+from bluref.frames.sources import settled
 from bluref.frames.split import split_clips
 from bluref.frames.store import FrameStore
 from bluref.media.picture import picture_size, read_picture, write_picture
@@ -231,6 +232,17 @@ def test_a_folder_that_may_not_be_looked_into_is_left_out_and_told(tmp_path, mon
     (left,) = report.failed
     assert left.path.endswith("closed")
     assert "cannot list" in left.reason
+    with pytest.raises(UserError, match=r"cannot list .*closed"):
+        curate([tmp_path / "clips" / "closed"], tmp_path / "data")
+
+
+def test_a_link_keeps_its_name_wherever_it_is_named_from(tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.mp4").symlink_to(tmp_path / "cache" / "5f2b")
+    away = tmp_path / "cache" / ".." / "films" / "a.mp4"
+    assert settled(away) == settled(tmp_path / "films" / "a.mp4") == tmp_path / "films" / "a.mp4"
+    assert settled(tmp_path / "cache" / "..") == tmp_path
 
 
 def test_a_name_that_is_no_text_is_told(tmp_path):

@@ -335,7 +335,7 @@ def test_films_of_cameras_are_not_read_from_their_start(tmp_path, monkeypatch, s
 
 
 def test_of_films_put_one_behind_the_other_no_time_is_taken_for_another(tmp_path):
-    for name, arrays in (("a", panned(30)), ("b", squares(30))):
+    for name, arrays in (("a", panned(10)), ("b", squares(30))):
         write_video(tmp_path / f"{name}.ts", arrays, options={"g": "12", "bf": "0"})
     path = tmp_path / "both.ts"
     path.write_bytes(b"".join((tmp_path / f"{name}.ts").read_bytes() for name in "ab"))
@@ -343,8 +343,8 @@ def test_of_films_put_one_behind_the_other_no_time_is_taken_for_another(tmp_path
     looked = list(stream_grey(path, longest=32))
     assert [frame.index for frame in looked] == list(every)
     assert np.diff([frame.time for frame in looked]) == pytest.approx(1 / 25, abs=1e-3)
-    found = list(seek_video(path, {looked[n].index: looked[n].time for n in (3, 40, 55)}))
-    assert sorted(frame.index for frame in found) == [3, 40, 55]
+    found = list(seek_video(path, {looked[n].index: looked[n].time for n in (3, 15, 35)}))
+    assert sorted(frame.index for frame in found) == [3, 15, 35]
     for frame in found:
         assert torch.equal(frame.image, every[frame.index].image)
 

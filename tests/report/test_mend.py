@@ -15,13 +15,14 @@ import torch
 from bluref.cli.main import main
 from bluref.errors import UserError
 from bluref.frames.clip import Frame
+from bluref.frames.curate import curate, is_edited
 from bluref.frames.frame_table import read_table
 from bluref.frames.split import Footage
 from bluref.media.picture import read_picture, write_picture
 from bluref.media.pixels import to_array
 from bluref.media.video import stream_video
 from bluref.report import mend as module
-from bluref.report.mend import MendConfig, mend
+from bluref.report.mend import MendConfig, _refuse_other_clips, _refuse_other_frames, mend
 from bluref.report.page.page_examples import find_examples
 from bluref.report.page.page_facts import read_facts
 from bluref.report.page.page_recipe import command
@@ -338,11 +339,38 @@ def test_a_clip_that_came_later_is_refused_and_nothing_changes(film, mended, tmp
         mend([film, later], out, config)
     assert "deblur --model" in caught.value.fix
     assert (out / "data" / "frames.csv").read_bytes() == before
+    for _ in range(4):  # however often it is tried
+        with pytest.raises(UserError, match="begun with other frames"):
+            mend([film, later], out, config)
+    assert not is_edited(out / "data")
     # The first call goes on, wherever it is given from.
     monkeypatch.chdir(film.parent)
     away = Path("..") / film.parent.name / film.name
     assert mend([away], out, config).outputs == report.outputs
     assert (out / "data" / "frames.csv").read_bytes() == before
+
+
+def test_a_folder_of_links_is_the_clip_that_it_was(film, mended, tmp_path):
+    """And what is a link itself; files may lie anywhere, as caches have them."""
+    out, walk = tmp_path / "out", tmp_path / "walk"
+    walk.mkdir()
+    for frame in stream_video(film):
+        path = tmp_path / "cache" / f"{frame.index}"
+        write_picture(frame.image, path.with_suffix(".png"))
+        (walk / f"{frame.index:06d}.png").symlink_to(path.with_suffix(".png"))
+    (tmp_path / "link").symlink_to(walk)
+    _refuse_other_clips([walk], out)
+    curate([walk], out / "data")
+    (out / "run").mkdir()
+    (out / "run" / "recipe.yaml").write_text("begun: true")
+    rows = read_table(out / "data")
+    for named in (walk, tmp_path / "link", tmp_path / "cache" / ".." / "walk"):
+        _refuse_other_clips([named], out)
+        _refuse_other_frames(out, list(reversed(rows)))
+    with pytest.raises(UserError, match="made from other clips"):
+        _refuse_other_clips([tmp_path / "elsewhere"], out)
+    with pytest.raises(UserError, match="begun with other frames"):
+        _refuse_other_frames(out, rows[1:])
 
 
 def test_the_command_tells_machines_where_all_is(film, mended, capsys):

@@ -148,6 +148,15 @@ def test_true_pairs_have_frames_blurred_here_beside_them(footage, recipe, tmp_pa
     assert {row["target_psnr_truth"] for row in rows} == {""}, "they are the truth"
 
 
+def test_a_matcher_that_is_gone_is_told_before_the_folder_is_taken(footage, recipe, tmp_path):
+    for differs in ({}, {"supervised": True, "anchor": 0.5}):
+        with pytest.raises(UserError, match="unknown matcher"):
+            train(footage, tmp_path / "run", replace(recipe, matcher="gone/matcher", **differs))
+        assert not (tmp_path / "run" / "recipe.yaml").exists()
+    alone = replace(recipe, matcher="gone/matcher", supervised=True, steps=1)
+    assert train(footage, tmp_path / "run", alone).finished
+
+
 def test_supervised_without_truth_is_refused(footage, recipe, tmp_path):
     clips = footage / "train" / "scene0"
     with pytest.raises(UserError, match="no blurry frame has a true sharp version"):

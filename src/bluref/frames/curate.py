@@ -55,6 +55,7 @@ def curate(
     config: CurateConfig | None = None,
     *,
     tell: Tell = lambda clip, done, total: None,
+    refuse: Callable[[Sequence[FrameRow]], None] = lambda rows: None,
 ) -> CurateReport:
     """Measure clips, give their frames roles, and write `out`/frames.csv.
 
@@ -68,6 +69,7 @@ def curate(
             replaced unless `config.overwrite`.
         config: what to do; as `CurateConfig` says by itself when None.
         tell: called from several threads at a time.
+        refuse: called with the rows before the table is written; raises if it must not be.
 
     Raises:
         UserError: a path does not exist, no clip can be read, frames.csv was changed by hand, or
@@ -83,6 +85,7 @@ def curate(
     if not done:
         raise UserError(failed[0].reason, "give clips that can be read")
     rows = [row for clip in done for row in _table_rows(clip)]
+    refuse(rows)
     if config.extract:
         rows = extract(rows, out, tell)
     text = table_text(rows, out)

@@ -114,6 +114,13 @@ class Source:
             raise UserError(f"no picture in {self.path} can be read", "copy them again")
 
 
+def settled(path: Path) -> Path:
+    """The path as tables have it, from wherever it is named; a link keeps the name that it has."""
+    if ".." not in path.parts:
+        return path.absolute()
+    return path.resolve() if path.name in ("", "..") else path.parent.resolve() / path.name
+
+
 def find_sources(paths: Sequence[Path], *, leave_out: Path) -> tuple[list[Source], list[LeftOut]]:
     """The clips among files and folders, and what was named but is none.
 
@@ -128,9 +135,7 @@ def find_sources(paths: Sequence[Path], *, leave_out: Path) -> tuple[list[Source
     Raises:
         UserError: one of the paths does not exist, or there is no clip in any.
     """
-    # A clip has one name in tables, wherever it is named from.
-    paths = [path.resolve() if ".." in path.parts else path for path in paths]
-    found, failed = _named(paths, leave_out.resolve())
+    found, failed = _named([settled(path) for path in paths], leave_out.resolve())
     sources: dict[str, Source] = {}
     for path, pictures in found:
         refuse_unreadable_name(path)
@@ -139,6 +144,8 @@ def find_sources(paths: Sequence[Path], *, leave_out: Path) -> tuple[list[Source
             sources[name] = Source(name, path.absolute(), _numbered(path, pictures))
         except UserError as error:
             failed.append(LeftOut(str(path), error.problem))
+    if not sources and failed:
+        raise UserError(failed[0].reason, "give clips that can be read")
     if not sources:
         named = ", ".join(map(str, paths)) or "nothing"
         raise UserError(

@@ -8,6 +8,7 @@ involved. Half of the blurs follow the motion itself, as they do in a camera.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
@@ -108,7 +109,8 @@ class FootagePairs:
             generator: the only source of randomness.
         """
         first = clip[randint(generator, len(clip))]
-        reach = self.config.reach
+        interval = _interval(clip)
+        reach = self.config.reach * interval
         near = [frame for frame in clip if 0 < abs(frame.index - first.index) <= reach]
         if not near:
             return None
@@ -125,7 +127,7 @@ class FootagePairs:
         matcher = DISMatcher(tolerance=self.config.tolerance)
         found = matcher.match(matcher.encode(target), matcher.encode(reference))
         valid = found.confidence >= 0.7  # what DISMatcher gives at its tolerance
-        velocity = found.flow / (second.index - first.index)
+        velocity = found.flow * interval / (second.index - first.index)
         degraded = self._degraded(target, velocity, degradation, generator)
         clean, ours, theirs, flow = (
             self._middle(x) for x in (target, valid.float(), reference, found.flow)
@@ -161,3 +163,9 @@ class FootagePairs:
         side = self.crop + 2 * border
         top, left = ((have - side) // 2 for have in picture.shape[-2:])
         return picture[..., top : top + side, left : left + side]
+
+
+def _interval(clip: Sequence[Frame]) -> int:
+    """The smallest step between frame numbers: a clip may keep every k-th frame."""
+    numbers = sorted({frame.index for frame in clip})
+    return min((after - before for before, after in pairwise(numbers)), default=1)

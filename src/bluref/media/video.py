@@ -53,6 +53,8 @@ VIDEO_SUFFIXES = frozenset(
 _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,h264,hevc,mjpeg"
 MAY_BEGIN_ANEW = ("mpegts", "mpeg")
 """Containers that can be put one behind the other; the clock of each then begins anew."""
+BACK = Fraction(1, 10)
+"""Seconds by which it falls where it does, at least."""
 _COPY_AGAIN = "copy it again from its source, or remove it"
 _ABOUT = 0.00051  # s by which a frame's time may differ from what is asked: half the last digit
 _BUILT_ON = (PictureType.P, PictureType.B)
@@ -186,8 +188,9 @@ def _begins_anew(container: av.container.InputContainer, stream: VideoStream) ->
     """Whether times come twice; where they may the file is read for it, and nothing decoded."""
     if container.format.name not in MAY_BEGIN_ANEW:
         return False
-    stored = (packet.dts for packet in container.demux(stream) if packet.dts is not None)
-    return any(later < earlier for earlier, later in pairwise(stored))
+    tick = stream.time_base or Fraction(1, av.time_base)
+    stored = (packet.dts * tick for packet in container.demux(stream) if packet.dts is not None)
+    return any(later < earlier - BACK for earlier, later in pairwise(stored))
 
 
 def _decoded_at(
@@ -261,7 +264,7 @@ def stream_grey(
         index, time, ahead = -1, -math.inf, 0.0
         for index, frame in enumerate(container.decode(stream)):
             last, time = time, (index * step if frame.time is None else frame.time) + ahead
-            if time < last and container.format.name in MAY_BEGIN_ANEW:
+            if time < last - BACK and container.format.name in MAY_BEGIN_ANEW:
                 ahead += last + step - time
                 time = last + step
             if index % every == 0:

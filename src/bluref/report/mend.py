@@ -13,9 +13,9 @@ from pathlib import Path
 from bluref.errors import UserError, as_command
 from bluref.frames.curate import curate, is_edited
 from bluref.frames.curation import CurateConfig, CurateReport
-from bluref.frames.frame_table import TABLE, read_table
+from bluref.frames.frame_table import TABLE, FrameRow, read_table
 from bluref.frames.layouts import own_name
-from bluref.media.whole import write_text_whole
+from bluref.frames.sources import settled
 from bluref.report.curated_pictures import draw_curated
 from bluref.report.mended import DATA, RUN
 from bluref.report.page.page import try_page
@@ -116,9 +116,9 @@ def mend(
     deblurrer = _deblurrer(out / RUN, config)
     reports: list[DeblurReport] = []
     words: dict[str, int] = {}
-    left_out = {Path(failure.path).absolute() for failure in unread}
+    left_out = {settled(Path(failure.path)) for failure in unread}
     for clip, target in targets.items():
-        if clip.absolute() in left_out:
+        if settled(clip) in left_out:
             continue
         finish: WithReferences | None = None
         if config.with_references:
@@ -147,7 +147,7 @@ def _once(failures: Sequence[Failure]) -> tuple[Failure, ...]:
     """What could not be looked at could not be deblurred either."""
     by_file: dict[Path, Failure] = {}
     for failure in failures:
-        by_file.setdefault(Path(failure.path).absolute(), failure)
+        by_file.setdefault(settled(Path(failure.path)), failure)
     return tuple(by_file.values())
 
 
@@ -202,11 +202,12 @@ def _refuse_other_clips(clips: Sequence[Path], out: Path) -> None:
     """
     if not (out / RUN / "recipe.yaml").is_file() or not (out / DATA / TABLE).is_file():
         return
-    given = [clip.resolve() for clip in clips]
+    given = {*map(settled, clips), *(clip.resolve() for clip in clips)}
     for row in read_table(out / DATA):
-        file = row.file.resolve()
-        inside = file.is_relative_to((out / DATA).resolve())  # a copy
-        if not (inside or any(file == clip or clip in file.parents for clip in given)):
+        # A folder may hold links, and be one.
+        names = {row.file, row.file.resolve()}
+        inside = row.file.is_relative_to((out / DATA).absolute())  # a copy
+        if not (inside or any({name, *name.parents} & given for name in names)):
             raise UserError(
                 f"{out} was made from other clips, such as {row.file}",
                 "name another output folder, or the clips that it was made from",
@@ -234,17 +235,9 @@ def _curate(
     if is_edited(data):
         observer.on_message(f"{table} was changed by hand: it is taken as it is")
         return []
-    begun = (out / RUN / "recipe.yaml").is_file() and table.is_file()
-    before = table.read_bytes().decode("utf-8") if begun else None
-    curated = curate(clips, data, config, tell=_looking(tell))
-    if before is not None and table.read_bytes().decode("utf-8") != before:
-        write_text_whole(table, before)
-        use = as_command(["bluref", "deblur", "--model", out / RUN])
-        raise UserError(
-            f"{out} was begun with other frames than these clips now give",
-            f"mend clips that came later by {use} CLIP -o FOLDER, or name another output folder to"
-            " learn from all of them",
-        )
+    curated = curate(
+        clips, data, config, tell=_looking(tell), refuse=partial(_refuse_other_frames, out)
+    )
     for clip in curated.clips:
         for note in clip.notes:
             observer.on_message(f"{clip.clip}: {note}")
@@ -254,6 +247,23 @@ def _curate(
     _refuse_useless(curated)
     draw_curated(data)
     return failed
+
+
+def _refuse_other_frames(out: Path, rows: Sequence[FrameRow]) -> None:
+    """Where a network was begun, its frames stay what they are."""
+    if not (out / RUN / "recipe.yaml").is_file() or not (out / DATA / TABLE).is_file():
+        return
+    now, before = (
+        {(row.clip, row.index, row.role, row.position, row.file.resolve()) for row in table}
+        for table in (rows, read_table(out / DATA))
+    )
+    if now != before:
+        use = as_command(["bluref", "deblur", "--model", out / RUN])
+        raise UserError(
+            f"{out} was begun with other frames than these clips now give",
+            f"mend clips that came later by {use} CLIP -o FOLDER, or name another output folder to"
+            " learn from all of them",
+        )
 
 
 def _refuse_useless(curated: CurateReport) -> None:

@@ -104,6 +104,10 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
     if recipe.compile:
         require_compiler(processes.device)
     bank = _bank(run, recipe, store, processes)
+    # True pairs ask for no targets; what is blurred beside them moves all the same.
+    matches = bank
+    if recipe.supervised and recipe.anchor:
+        matches = bank_of(run, recipe, store, device=processes.device)
     start = _start(run, recipe)
     with contextlib.ExitStack() as stack:
         with processes.first_goes_first():
@@ -120,7 +124,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
             checkpoint.repair(run / "best")
         if bank is not None and any(len(s.references) > recipe.refs for s in found.samples):
             found = choose_by_coverage(run, recipe, found, bank, observer, processes)
-        given = _given(run, Given(recipe, found, store, bank, None, processes), observer)
+        given = _given(run, Given(recipe, found, store, bank, None, processes), matches, observer)
         # Several processes greet each other while a trainer is built.
         trainer = _build(run, given, start, observer)
         trainer.prepared = time.monotonic() - started
@@ -145,13 +149,11 @@ def _start(run: Path, recipe: Recipe) -> Mapping[str, Tensor] | None:
     return weights_to_start_from(recipe.init, recipe.backbone)
 
 
-def _given(run: Path, given: Given, observer: Observer) -> Given:
+def _given(run: Path, given: Given, matches: Bank | None, observer: Observer) -> Given:
     """With how things move, and with the frames held back, where targets are made."""
     recipe, found, bank, processes = given.recipe, given.found, given.bank, given.processes
     moving = None
-    if needs_motion(recipe, found):
-        # True pairs ask for no targets; what is blurred beside them moves all the same.
-        matches = bank or bank_of(run, recipe, given.store, device=processes.device)
+    if matches is not None and needs_motion(recipe, found):
         moving = find_moving(run, recipe, found, matches, observer, processes)
     held: list[Held] = []
     if bank is not None:

@@ -295,6 +295,15 @@ def test_a_step_of_true_pairs_is_timed_with_what_stands_beside_them(footage, rec
 
 
 @pytest.mark.slow
+def test_true_pairs_alone_ask_for_no_matcher(footage, recipe, tmp_path):
+    plan = replace(recipe, supervised=True, matcher="gone/matcher")
+    store = FrameStore(tmp_path / "store")
+    cost = measure_cost(find_training_data(footage, plan, store), plan, store, "cpu")
+    assert cost.step > 0
+    assert (cost.pair, cost.entry, cost.refining) == (0, 0, 0)
+
+
+@pytest.mark.slow
 def test_disk_is_that_of_a_run(footage, recipe, tmp_path):
     plan = replace(recipe, steps=4, warm_start=1, refresh_every=2, save_every=2)
     store = FrameStore(tmp_path / "store")

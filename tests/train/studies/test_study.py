@@ -246,6 +246,15 @@ def test_a_folder_of_runs_and_frames_that_no_study_made_is_left_alone(training, 
     assert (tmp_path / "frames" / "holiday.png").is_file()
 
 
+def test_a_study_that_lost_its_hidden_files_is_gone_on_with(training, study, tmp_path):
+    run_study(study, tmp_path)
+    (tmp_path / ".lock").unlink()
+    (tmp_path / "table.md").write_text("what a study says")
+    training.calls.clear()
+    assert run_study(study, tmp_path).finished
+    assert training.calls == []
+
+
 def test_each_run_is_watched_by_an_observer_of_its_own(training, study, tmp_path):
     told = []
 

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from bluref.media.video import MAY_BEGIN_ANEW, Packet
+from bluref.media.video import BACK, MAY_BEGIN_ANEW, Packet
 
-BACK = Fraction(1, 10)  # s by which the time of storage falls where it does
 # Readers tell that a packet is complete when the next one comes: the last of the old recording may
 # come after the first of another stream of the new one. So many seconds at most it is later than
 # the one before.

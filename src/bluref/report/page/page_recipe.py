@@ -53,7 +53,7 @@ def _whole(facts: RunFacts) -> list[str]:
     """Verb, what it learns from, and where to: of a film that was mended, the film itself."""
     folder = str(facts.told["data"].get("folder", ""))
     if not facts.deblurs:
-        folders = facts.told["data"].get("folders", [folder])
+        folders = facts.told["data"].get("folders") or folder.split(", ")
         return ["train-matcher", *folders, "-o", _again(facts.run)]
     clips = _mended_clips(facts)
     if not clips:

@@ -138,14 +138,16 @@ def measure_cost(found: TrainingData, recipe: Recipe, store: FrameStore, device:
         samples = [_narrowed(s, recipe) for s in usable[middle : middle + count]]
         shown = [f for s in samples for f in (s.blurry, s.truth, *s.references)]
         store.prepare([frame for frame in shown if frame is not None])
-        bank = bank_of(Path(folder), recipe, store, device=device)
         follows, pair, entry, refining = _follows(recipe, found), 0.0, 0.0, 0.0
         if follows or not recipe.supervised:
+            bank = bank_of(Path(folder), recipe, store, device=device)
             pair, entry = _time_matching(bank, samples)
-        moving = _moving(samples, found, bank) if follows else None
-        if not recipe.supervised:
-            refining = _time_refining(bank, samples[0], recipe, moving)
-        source = _source(samples, moving, bank, recipe, found)
+            moving = _moving(samples, found, bank) if follows else None
+            if not recipe.supervised:
+                refining = _time_refining(bank, samples[0], recipe, moving)
+            source = _source(samples, moving, bank, recipe, found)
+        else:
+            source = SupervisedBatches(samples, store, drawing_of(recipe))
         model = build_backbone(recipe.backbone)
         step = _time_steps(model, source, recipe, device)
         teacher = _time_teacher(model, store.size(samples[0].blurry), device)

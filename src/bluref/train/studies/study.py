@@ -259,8 +259,10 @@ def _refuse_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file", "name a folder for the study")
     held = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    # Others have `runs` and `frames` too, which it would take for its own; its mark is the lock.
-    if held - {LOCK, "runs"} and not held >= {LOCK, "runs"}:
+    # Others have `runs` and `frames` too, which it would take for its own. Its marks are the lock,
+    # which may be lost where it was copied, and results, which no other run has.
+    ours = "runs" in held and (LOCK in held or any(folder.glob("runs/*/result.json")))
+    if held - {LOCK, "runs"} and not ours:
         raise UserError(f"{folder} holds something else than a study", "name another folder")
 
 
