@@ -103,11 +103,7 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
     # What cannot be had is told here, before frames are decoded for nothing.
     if recipe.compile:
         require_compiler(processes.device)
-    bank = _bank(run, recipe, store, processes)
-    # True pairs ask for no targets; what is blurred beside them moves all the same.
-    matches = bank
-    if recipe.supervised and recipe.anchor:
-        matches = bank_of(run, recipe, store, device=processes.device)
+    bank, matches = _banks(run, recipe, store, processes)
     start = _start(run, recipe)
     with contextlib.ExitStack() as stack:
         with processes.first_goes_first():
@@ -135,11 +131,17 @@ def train(  # noqa: PLR0913 - what, where to and how are four of them
     return TrainResult(run, trainer.step, finished, seconds, _seen_at_best(trainer))
 
 
-def _bank(run: Path, recipe: Recipe, store: FrameStore, processes: Processes) -> Bank | None:
-    """The bank of the run, still to be filled; none where there are true pairs."""
-    if recipe.supervised or recipe.pairs:
-        return None
-    return bank_of(run, recipe, store, device=processes.device)
+def _banks(
+    run: Path, recipe: Recipe, store: FrameStore, processes: Processes
+) -> tuple[Bank | None, Bank | None]:
+    """The bank of the run, still to be filled, none where there are pairs; and what tells motion.
+
+    True pairs ask for no targets; what is blurred beside them moves all the same.
+    """
+    if recipe.pairs or (recipe.supervised and not recipe.anchor):
+        return None, None
+    bank = bank_of(run, recipe, store, device=processes.device)
+    return None if recipe.supervised else bank, bank
 
 
 def _start(run: Path, recipe: Recipe) -> Mapping[str, Tensor] | None:
