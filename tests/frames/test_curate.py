@@ -18,8 +18,7 @@ from bluref.frames import journal as journal_module
 from bluref.frames.curate import MEASURED, curate
 from bluref.frames.curation import CurateConfig
 from bluref.frames.frame_table import TABLE, read_table, write_table
-from bluref.frames.layouts import find_clips, frame_numbers
-from bluref.frames.sources import settled
+from bluref.frames.layouts import find_clips
 from bluref.frames.split import split_clips
 from bluref.frames.store import FrameStore
 from bluref.media.picture import picture_size, read_picture, write_picture
@@ -174,20 +173,6 @@ def test_copies_are_never_made_of_themselves(tmp_path):
     assert {path: path.read_bytes() for path in copies} == copies
 
 
-@pytest.mark.parametrize(
-    ("stems", "numbers"),
-    [
-        (["PXL_20230101_123456789", "PXL_20230101_123456822"], [0, 1]),
-        (["20240131", "20240201"], [0, 1]),
-        (["00000041", "00000043"], [41, 43]),
-        (["a 9999998", "a 9999999"], [9999998, 9999999]),
-        (["a 9999999", "a 10000000"], [0, 1]),
-    ],
-)
-def test_a_date_or_a_clock_is_no_frame_number(stems, numbers):
-    assert list(frame_numbers(stems).values()) == numbers
-
-
 @pytest.mark.parametrize("name", ["IMG{:014d}", "{:019d}", "clip 2024-01-31 {:013d}"])
 def test_names_that_are_clocks_are_counted_by_place(tmp_path, name):
     for place, image in enumerate(panned(WAVE, size=SMALL)):
@@ -234,15 +219,6 @@ def test_a_folder_that_may_not_be_looked_into_is_left_out_and_told(tmp_path, mon
     assert "cannot list" in left.reason
     with pytest.raises(UserError, match=r"cannot list .*closed"):
         curate([tmp_path / "clips" / "closed"], tmp_path / "data")
-
-
-def test_a_link_keeps_its_name_wherever_it_is_named_from(tmp_path):
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "films").mkdir()
-    (tmp_path / "films" / "a.mp4").symlink_to(tmp_path / "cache" / "5f2b")
-    away = tmp_path / "cache" / ".." / "films" / "a.mp4"
-    assert settled(away) == settled(tmp_path / "films" / "a.mp4") == tmp_path / "films" / "a.mp4"
-    assert settled(tmp_path / "cache" / "..") == tmp_path
 
 
 def test_a_name_that_is_no_text_is_told(tmp_path):

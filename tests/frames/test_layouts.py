@@ -228,3 +228,17 @@ def test_the_last_number_in_a_name_is_the_frame_number():
 def test_places_in_order_serve_where_numbers_do_not(odd):
     stems = ["frame1", "frame2", "frame10", odd]
     assert frame_numbers(stems) == {stem: place for place, stem in enumerate(stems)}
+
+
+@pytest.mark.parametrize(
+    ("stems", "numbers"),
+    [
+        (["PXL_20230101_123456789", "PXL_20230101_123456822"], [0, 1]),
+        (["20240131", "20240201"], [0, 1]),
+        (["00000041", "00000043"], [41, 43]),
+        (["a 9999998", "a 9999999"], [9999998, 9999999]),
+        (["a 9999999", "a 10000000"], [0, 1]),
+    ],
+)
+def test_a_date_or_a_clock_is_no_frame_number(stems, numbers):
+    assert list(frame_numbers(stems).values()) == numbers

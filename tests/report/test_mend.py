@@ -7,34 +7,31 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
+from tests.report.glide import FRAMES, write_film
 
 from bluref.cli.main import main
 from bluref.errors import UserError
 from bluref.frames.clip import Frame
-from bluref.frames.curate import curate, is_edited
+from bluref.frames.curate import is_edited
 from bluref.frames.frame_table import read_table
 from bluref.frames.split import Footage
 from bluref.media.picture import read_picture, write_picture
 from bluref.media.pixels import to_array
 from bluref.media.video import stream_video
-from bluref.report import mend as module
-from bluref.report.mend import MendConfig, _refuse_other_clips, _refuse_other_frames, mend
+from bluref.report.mend import MendConfig, mend
 from bluref.report.page.page_examples import find_examples
 from bluref.report.page.page_facts import read_facts
 from bluref.report.page.page_recipe import command
 from bluref.restore.deblurrer import Deblurrer
-from bluref.restore.work.inputs import Failure
 from bluref.train.observe import Observer
 from bluref.train.recipe import Recipe
 from bluref.train.with_references import prepare_references, with_those_between
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("thin", "unchecked")]
 
-HEIGHT, WIDTH, FRAMES = 96, 128, 40
 RECIPE = Recipe(
     steps=4,
     warm_start=2,
@@ -47,25 +44,6 @@ RECIPE = Recipe(
     snapshot_every=4,
     log_every=1,
 )
-
-
-def write_film(path: Path, frames: int = FRAMES) -> Path:
-    """A camera that glides along a photograph, in jerks; its shutter is nearly always open."""
-    from skimage import data
-
-    wall = data.astronaut()[100 : 100 + HEIGHT].astype(np.float64)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "12"})
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for index in range(frames):
-            times = index + np.linspace(-0.45, 0.45, 33)
-            starts = np.round(20 + 7 * times + 10 * np.sin(2 * np.pi * times / 10)).astype(int)
-            seen = np.mean([wall[:, s : s + WIDTH] for s in starts], axis=0)
-            frame = av.VideoFrame.from_ndarray(np.round(seen).astype(np.uint8), format="rgb24")
-            frame.pts = index
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 class Heard(Observer):
@@ -259,62 +237,6 @@ def test_without_references_the_film_is_the_networks_own(film, mended, tmp_path)
     assert max((a - b).abs().max().item() for a, b in pairs) > 5
 
 
-def test_footage_without_a_blurred_frame_is_refused_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "train", pytest.fail)
-    still = tmp_path / "still.mp4"
-    with av.open(str(still), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for index in range(12):
-            frame = av.VideoFrame.from_ndarray(
-                np.zeros((HEIGHT, WIDTH, 3), np.uint8), format="rgb24"
-            )
-            frame.pts = index
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    with pytest.raises(UserError, match="the clips show nothing"):
-        mend([still], tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("names", "problem"),
-    [
-        ((), "no clip given"),
-        (("gone.mp4",), "does not exist"),
-        (("a/x.mp4", "b/x.mp4"), "is taken"),
-    ],
-)
-def test_what_cannot_be_mended_is_told_at_once(tmp_path, names, problem):
-    for name in names:
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        if name != "gone.mp4":
-            path.write_bytes(b"film")
-    with pytest.raises(UserError, match=problem):
-        mend([tmp_path / name for name in names], tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("inside", ["mended", "far/below", "."])
-def test_an_output_inside_a_clip_is_refused(tmp_path, inside):
-    clip = tmp_path / "clip"
-    write_picture(torch.rand(1, 3, 8, 8), clip / "0.png")
-    with pytest.raises(UserError, match=r"the output \S* lies in the clip"):
-        mend([clip], clip / inside)
-    assert [path.name for path in clip.iterdir()] == ["0.png"]
-
-
-def test_what_could_neither_be_looked_at_nor_deblurred_is_told_once(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    twice = [Failure(str(tmp_path / "a.png"), "broken"), Failure("a.png", "torn")]
-    assert module._once([*twice, Failure("b.png", "x")]) == (twice[0], Failure("b.png", "x"))
-
-
-def test_the_clip_itself_is_never_replaced(film, tmp_path):
-    with pytest.raises(UserError, match="the clip itself"):
-        mend([film], film.parent)
-
-
 def test_another_recipe_in_the_same_folder_is_refused(film, mended):
     out, _ = mended
     with pytest.raises(UserError, match="steps"):
@@ -350,29 +272,6 @@ def test_a_clip_that_came_later_is_refused_and_nothing_changes(film, mended, tmp
     assert (out / "data" / "frames.csv").read_bytes() == before
 
 
-def test_a_folder_of_links_is_the_clip_that_it_was(film, mended, tmp_path):
-    """And what is a link itself; files may lie anywhere, as caches have them."""
-    out, walk = tmp_path / "out", tmp_path / "walk"
-    walk.mkdir()
-    for frame in stream_video(film):
-        path = tmp_path / "cache" / f"{frame.index}"
-        write_picture(frame.image, path.with_suffix(".png"))
-        (walk / f"{frame.index:06d}.png").symlink_to(path.with_suffix(".png"))
-    (tmp_path / "link").symlink_to(walk)
-    _refuse_other_clips([walk], out)
-    curate([walk], out / "data")
-    (out / "run").mkdir()
-    (out / "run" / "recipe.yaml").write_text("begun: true")
-    rows = read_table(out / "data")
-    for named in (walk, tmp_path / "link", tmp_path / "cache" / ".." / "walk"):
-        _refuse_other_clips([named], out)
-        _refuse_other_frames(out, list(reversed(rows)))
-    with pytest.raises(UserError, match="made from other clips"):
-        _refuse_other_clips([tmp_path / "elsewhere"], out)
-    with pytest.raises(UserError, match="begun with other frames"):
-        _refuse_other_frames(out, rows[1:])
-
-
 def test_the_command_tells_machines_where_all_is(film, mended, capsys):
     out, report = mended
     given = ["--steps 4 --warm-start 2 --refresh-every 2 --refs 2 --batch 1 --crop 48"]
@@ -403,13 +302,6 @@ def test_roles_that_a_person_changed_are_obeyed(film, mended, tmp_path):
     with pytest.raises(UserError, match="not what"):  # the run learnt from other frames
         mend([film], tmp_path / "out", MendConfig(recipe=RECIPE, check=False), observer=heard)
     assert any("changed by hand" in text for text in heard.messages)
-
-
-@pytest.mark.parametrize("field", ["pairs", "supervised"])
-def test_a_film_has_no_pairs(film, tmp_path, field):
-    with pytest.raises(UserError, match="no pairs"):
-        mend([film], tmp_path / "out", MendConfig(recipe=replace(RECIPE, **{field: True})))
-    assert not (tmp_path / "out").exists()
 
 
 def test_frames_that_nobody_looked_at_go_with_those_around_them(film):
