@@ -77,6 +77,18 @@ def test_a_run_of_another_version_is_told_as_such(data, run, tmp_path, capsys):
     assert "begun by a version of BluRef with other settings (forgotten)" in capsys.readouterr().err
 
 
+def test_the_same_command_is_understood_with_resume_behind_it(data, tmp_path, capsys):
+    """Switches too, whose options are others where they are on already."""
+    line = ["train", str(data), "-o", str(tmp_path / "run"), *SETTINGS]
+    line += ["--supervised", "--no-local-pooling"]
+    assert main(line) == 0
+    assert main([*line, "--resume"]) == 0
+    told = yaml.safe_load((tmp_path / "run" / "recipe.yaml").read_text("utf-8"))["recipe"]
+    assert (told["supervised"], told["local_pooling"]) == (True, False)
+    assert main([*line[:4], "--resume", "--no-supervised"]) == 2
+    assert "supervised: true -> false" in capsys.readouterr().err.casefold()
+
+
 def test_resume_with_another_setting_is_refused_with_the_difference(data, run, capsys):
     assert main(["train", str(data), "-o", str(run), "--resume", "--seed", "5"]) == 2
     message = capsys.readouterr().err

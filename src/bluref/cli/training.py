@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import field, make_dataclass
+from dataclasses import field, make_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,7 +31,7 @@ def starting_from_recipe(options: type[Any], kind: type[Kind]) -> Callable[[list
     """
 
     def options_type(arguments: list[str]) -> type[Any]:
-        start = _starting_recipe(arguments, kind)
+        start = _before_switches(_starting_recipe(arguments, kind), arguments)
         recipe = ("recipe", kind, field(default_factory=lambda: start))
         return make_dataclass("Started", [recipe], bases=(options,), frozen=True)
 
@@ -147,6 +147,21 @@ def _starting_recipe(arguments: list[str], kind: type[Kind]) -> Kind:
     if "--resume" in arguments and run is not None:
         return read_run_recipe(Path(run), kind)
     return kind()
+
+
+def _before_switches(start: Kind, arguments: Sequence[str]) -> Kind:
+    """The recipe with switches that are typed as they are before: only what is off can be put on.
+
+    So the command of a run is understood with `--resume` behind it, whatever the run has on.
+    """
+    typed: dict[str, Any] = {}
+    for name, value in vars(start).items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool) and f"--{option}" in arguments:
+            typed[name] = False
+        if isinstance(value, bool) and f"--no-{option}" in arguments:
+            typed[name] = True
+    return replace(start, **typed)
 
 
 def _value_of(arguments: list[str], flag: str) -> str | None:

@@ -111,7 +111,8 @@ class Source:
             small = F.avg_pool2d(grey, reduced)[0] if min(h, w) >= reduced else grey[0]
             yield Looked(index, float(index), small, reduced, (h, w), path.name)
         if not count:
-            raise UserError(f"no picture in {self.path} can be read", "copy them again")
+            why = "; ".join(failure.reason for failure in self.failed[:1])
+            raise UserError(f"no picture in {self.path} can be read: {why}", "copy them again")
 
 
 def settled(path: Path) -> Path:
