@@ -145,6 +145,14 @@ def test_every_curve_shows_its_column_over_the_steps(tmp_path, monkeypatch):
     assert {"input_psnr_truth", "target_psnr_truth", "output_psnr_truth"} <= set(shown)
 
 
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [("pseudo", "never sees"), ("warm", "never sees"), ("supervised", "learns from")],
+)
+def test_of_the_truth_it_is_said_what_it_is_to_the_run(phase, words):
+    assert curves.against_the_truth([{"phase": "warm"}, {"phase": phase}]).endswith(words)
+
+
 def test_curves_of_a_run_without_rows_are_an_empty_picture(tmp_path):
     (tmp_path / "metrics.csv").write_text(",".join(COLUMNS) + "\n")
     draw_curves(tmp_path / "metrics.csv", tmp_path / "curves.png")

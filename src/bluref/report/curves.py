@@ -1,6 +1,6 @@
 """Curves of a run, drawn from its metrics.csv."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bluref.media.whole import whole_file
@@ -61,12 +61,18 @@ def draw_curves(metrics: Path, picture: Path) -> None:
         axes.set_ylabel(unit)
         axes.legend(fontsize=8)
         if any(name.endswith("_truth") for name in lines):
-            axes.set_title("against the truth, which training never sees", fontsize=9)
+            axes.set_title(against_the_truth(rows), fontsize=9)
     if panels:
         renewed = "; a grey line where targets were renewed" if round_starts(rows) else ""
         axes.set_xlabel(f"steps{renewed}")
     with whole_file(picture) as partial:
         figure.savefig(partial, dpi=110)
+
+
+def against_the_truth(rows: Sequence[Mapping[str, str]]) -> str:
+    """What the truth is to a run: something to measure by, but for one that learns from pairs."""
+    learns = any(row.get("phase") == "supervised" for row in rows)
+    return f"against the truth, which training {'learns from' if learns else 'never sees'}"
 
 
 def running_median(values: Sequence[float], window: int = 9) -> list[float]:

@@ -5,7 +5,7 @@ import statistics
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
-from bluref.report.curves import PANELS, round_starts, running_median
+from bluref.report.curves import PANELS, against_the_truth, round_starts, running_median
 from bluref.report.page.page_charts import Chart, draw_chart
 from bluref.report.page.page_facts import Row, RunFacts, number
 from bluref.report.page.page_markup import put, tag
@@ -17,7 +17,6 @@ TITLES = {
     "agreement": "Agreement with the target, crops that it learns from",
     "coverage": "Shown by sharp frames",
     "shift_x": "Drift of the output against the input",
-    "input_psnr_truth": "Against the truth, which training never sees",
 }
 
 
@@ -51,6 +50,8 @@ def metrics_charts(facts: RunFacts) -> list[Chart]:
         }
         if lines:
             title = TITLES.get(next(iter(labels)), next(iter(lines)))
+            if "input_psnr_truth" in labels:
+                title = against_the_truth(rows).capitalize()
             shown = "" if unit == title.lower() else unit
             marks = [float(step) for step in round_starts(rows)]
             charts.append(Chart(title, shown, lines, dots, marks))
